@@ -1,10 +1,14 @@
-"""Write files and folders beside their destination and rename them when complete."""
+"""Write files: beside their destination and renamed when complete, and arrays row by row."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
 
 
 @contextmanager
@@ -25,3 +29,34 @@ def replacing(path: Path) -> Iterator[Path]:
         if partial.is_dir():
             shutil.rmtree(partial)
         partial.unlink(missing_ok=True)
+
+
+class NpyAppender:
+    """Write an .npy array row by row; its header gets the final shape on exit."""
+
+    def __init__(self, path: Path, dtype: np.dtype) -> None:
+        self._path, self._dtype = path, dtype
+        self.rows = 0  # written so far
+        self._tail: tuple[int, ...] = ()  # shape of a row
+
+    def __enter__(self) -> "NpyAppender":
+        self._file = self._path.open("wb")
+        self._write_header()
+        return self
+
+    def append(self, rows: NDArray) -> None:
+        """Append rows, (n, ...), converted to the array's dtype."""
+        rows = np.ascontiguousarray(rows, self._dtype)
+        self._tail = rows.shape[1:]
+        self._file.write(rows.data)
+        self.rows += len(rows)
+
+    def __exit__(self, *error: object) -> None:
+        self._file.seek(0)
+        self._write_header()  # numpy keeps room in the header for the first axis to grow
+        self._file.close()
+
+    def _write_header(self) -> None:
+        header = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False}
+        shape = (self.rows, *self._tail)
+        npy.write_array_header_1_0(self._file, header | {"shape": shape})

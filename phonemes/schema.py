@@ -113,7 +113,7 @@ def build(
         if key not in values:
             problems.append(f"{prefix}{key} is missing; expected {_expected(hints[key])}")
         elif is_dataclass(hints[key]):
-            built[key], inner = build(hints[key], values[key], prefix + key)  # type: ignore[arg-type]
+            built[key], inner = build(hints[key], values[key], prefix + key)
             problems += inner
         else:
             built[key], ok = _convert(hints[key], values[key])

@@ -13,8 +13,12 @@ from phonemes.params import Params, load
 CORPUS = Path("data/corpus")
 NORMALIZED = Path("data/normalized")
 CONTEXT = Path("data/context")
+WINDOW = Path("metrics/context.json")
 MODEL = Path("models/model.pt")
 HISTORY = Path("metrics/history.csv")
+SCORES = Path("metrics/evaluate.json")
+TABLES = Path("metrics/tables")
+CONFUSION = Path("metrics/confusion.png")
 PREDICTIONS = Path("predictions.csv")
 
 

@@ -1,0 +1,72 @@
+"""Give every frame a window of its neighbours without storing a single window.
+
+Utterances are laid end to end with rows of padding around each, so the window of
+W = 2k + 1 frames around frame n is W consecutive rows of the padded array and never
+reaches another utterance. Padded with zeros, neighbours share their k rows; padded
+with an utterance's own first and last frame ("edge"), each brings its own.
+
+All a window needs is the row where it starts. Frame n of utterance u sits at row
+start + k; an utterance's windows start one row after the other, and its last and the
+next one's first start 1 + k (zero) or 1 + 2k (edge) rows apart.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonemes.corpus import Frames
+from phonemes.errors import InputError
+
+Starts = NDArray[np.integer]
+
+
+def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
+    """Return the padded row where each frame's window starts.
+
+    Args:
+        lengths: (U,) frames in each utterance, every one at least 1.
+        k: context frames on each side.
+        padding: zero or edge.
+
+    Returns:
+        (N,) int32, or int64 where the padded array has 2**31 rows or more.
+
+    Raises:
+        ValueError: names the first empty utterance.
+    """
+    if (empty := np.flatnonzero(lengths < 1)).size:
+        raise ValueError(f"utterance {empty[0]} has {lengths[empty[0]]} frames; drop it")
+    gap = k if padding == "zero" else 2 * k
+    rows = int(lengths.sum()) + gap * len(lengths) + 2 * k
+    dtype = np.int32 if rows < 2**31 else np.int64
+    starts = np.arange(lengths.sum(), dtype=dtype)
+    starts += np.repeat(gap * np.arange(len(lengths), dtype=dtype), lengths)
+    return starts
+
+
+def pad(frames: Frames, starts: Starts, k: int, padding: str) -> Frames:
+    """Lay the frames of a split, (N, C), out with padding: (R, C) float32, R = last start + W.
+
+    Raises:
+        InputError: the starts are not those of these frames, this k and this padding.
+    """
+    jumps = np.flatnonzero(np.diff(starts) != 1)  # from an utterance to the next
+    gap = k if padding == "zero" else 2 * k
+    if len(starts) != len(frames) or (np.diff(starts)[jumps] != 1 + gap).any():
+        raise InputError(
+            "the context index was made for other utterances, data.k or data.padding; "
+            "run `dvc repro`, or the stages from context on"
+        )
+    padded = np.zeros((int(starts[-1]) + 2 * k + 1, frames.shape[1]), np.float32)
+    padded[starts + k] = frames
+    if padding == "edge":
+        last = np.append(jumps, len(starts) - 1)  # (U,) each utterance's last frame
+        first = np.append(0, jumps + 1)
+        for offset in range(k):
+            padded[starts[first] + offset] = frames[first]
+            padded[starts[last] + k + 1 + offset] = frames[last]
+    return padded
+
+
+def window_milliseconds(k: int, stride: float, frame_width: float) -> float:
+    """Return what a window of 2k + 1 frames covers: stride (2k + 1) + frame_width, in ms."""
+    return stride * (2 * k + 1) + frame_width

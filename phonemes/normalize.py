@@ -1,0 +1,99 @@
+"""Cepstral mean and variance normalization, over utterances, speakers or the training corpus.
+
+Each coefficient loses the mean of its group of frames and, if asked, is divided by the
+group's standard deviation. Groups never cross splits; the corpus's one group is all of
+train, and its statistics serve dev and test as they are. (Viikki and Laurila, 1998,
+"Cepstral domain segmental feature vector normalization for noise robust speech
+recognition", Speech Communication 25.)
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonemes.corpus import Frames
+from phonemes.errors import InputError
+
+SMALLEST_DEVIATION = 1e-5  # a silent coefficient stays near 0 instead of dividing by 0
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation of each group's coefficients."""
+
+    mean: NDArray[np.float64]  # (G, C)
+    deviation: NDArray[np.float64]  # (G, C), at least SMALLEST_DEVIATION
+
+
+def utterances(frames: Frames, lengths: NDArray[np.integer]) -> Iterator[Frames]:
+    """Yield each utterance's frames, (T, C), out of those of a split, (N, C)."""
+    ends = np.cumsum(lengths)
+    for start, end in zip(ends - lengths, ends, strict=True):
+        yield frames[start:end]
+
+
+def group_utterances(over: str, speakers: Sequence[str]) -> NDArray[np.intp]:
+    """Return the group of each utterance of a split, (U,), 0 to G - 1.
+
+    Args:
+        over: utterance (each its own group), speaker, or corpus and none (one group).
+        speakers: (U,) names, "" where unknown.
+
+    Raises:
+        InputError: names the first utterance whose speaker is needed and unknown.
+    """
+    if over == "utterance":
+        return np.arange(len(speakers))
+    if over != "speaker":
+        return np.zeros(len(speakers), np.intp)
+    if "" in speakers:
+        raise InputError(
+            f"the speaker of utterance {list(speakers).index('')} is unknown; "
+            "set normalize.over to utterance or corpus"
+        )
+    return np.unique(speakers, return_inverse=True)[1]
+
+
+def identity(bands: int) -> Statistics:
+    """Return statistics of one group that leave frames of C = `bands` coefficients as they are."""
+    return Statistics(np.zeros((1, bands)), np.ones((1, bands)))
+
+
+def statistics(
+    frames: Frames, lengths: NDArray[np.integer], groups: NDArray[np.integer]
+) -> Statistics:
+    """Return the statistics of each group of utterances.
+
+    Args:
+        frames: (N, C) of one split.
+        lengths: (U,) frames in each utterance.
+        groups: (U,) the group of each utterance, 0 to G - 1, none without an utterance.
+    """
+    count = np.bincount(groups, weights=lengths)[:, None]  # (G, 1)
+    total = np.zeros((len(count), frames.shape[1]))
+    squares = np.zeros_like(total)
+    shift = frames[0].astype(np.float64)  # keeps the squares small, so that no digits cancel
+    for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
+        shifted = utterance - shift
+        total[group] += shifted.sum(0)
+        squares[group] += np.einsum("tc,tc->c", shifted, shifted)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return Statistics(mean + shift, np.maximum(deviation, SMALLEST_DEVIATION))
+
+
+def normalized(
+    frames: Frames,
+    lengths: NDArray[np.integer],
+    groups: NDArray[np.integer],
+    given: Statistics,
+    *,
+    variance: bool,
+) -> Iterator[Frames]:
+    """Yield each utterance of a split, (T, C) float32, normalized with its group's statistics."""
+    mean = given.mean.astype(np.float32)
+    deviation = given.deviation.astype(np.float32)
+    for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
+        centred = utterance - mean[group]
+        yield centred / deviation[group] if variance else centred

@@ -1,0 +1,38 @@
+"""Index the window of every frame: data/corpus/lengths -> data/context."""
+
+import json
+import time
+
+import numpy as np
+
+from phonemes.context import window_milliseconds, window_starts
+from phonemes.corpus import SPLITS, read_array
+from phonemes.files import replacing
+from phonemes.params import Params
+from stages import CONTEXT, CORPUS, WINDOW, run
+
+
+def main(params: Params) -> None:
+    """Write where each frame's window starts, and what a window covers."""
+    started, count = time.perf_counter(), 0
+    k, features = params.data.k, params.features
+    with replacing(CONTEXT) as folder:
+        folder.mkdir()
+        for split in SPLITS:
+            lengths = read_array(CORPUS / f"lengths/{split}.npy")
+            starts = window_starts(lengths, k, params.data.padding)
+            np.save(folder / f"{split}.npy", starts)
+            count += len(starts)
+    milliseconds = window_milliseconds(k, features.stride, features.frame_width)
+    facts = {"k": k, "window_frames": 2 * k + 1, "window_ms": milliseconds}
+    with replacing(WINDOW) as path:
+        path.write_text(json.dumps(facts, indent=2) + "\n", "utf-8", newline="\n")
+    seconds = time.perf_counter() - started
+    print(
+        f"k = {k}: windows of {2 * k + 1} frames, {milliseconds:g} ms; "
+        f"{starts.itemsize} bytes a frame, {count / seconds:,.0f} frames/s"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,51 @@
+"""Pack the corpus: data/raw or generated speech -> data/corpus."""
+
+import time
+from pathlib import Path
+
+from phonemes.corpus import Source, write_corpus
+from phonemes.files import replacing
+from phonemes.params import Params
+from stages import CORPUS, run
+
+
+def open_source(params: Params) -> Source:
+    """Open the source that corpus.source names; only its own libraries are imported."""
+    corpus, runtime = params.corpus, params.runtime
+    match corpus.source:
+        case "arrays":
+            from phonemes.sources import arrays
+
+            return arrays.open_source(Path(corpus.path))
+        case "audio":
+            from phonemes.sources import audio
+
+            return audio.open_source(
+                Path(corpus.path), corpus.audio, params.features, runtime.jobs, runtime.progress
+            )
+    from phonemes.sources import synthetic
+
+    return synthetic.open_source(corpus.synthetic, params.features, runtime.jobs, runtime.progress)
+
+
+def main(params: Params) -> None:
+    """Write the packed corpus, whole or not at all."""
+    started = time.perf_counter()
+    source = open_source(params)
+    with replacing(CORPUS) as folder:
+        summaries = write_corpus(
+            source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
+        )
+    seconds = time.perf_counter() - started
+    for split, summary in summaries.items():
+        print(
+            f"{split}: {summary.frames:,} frames of {summary.bands} in {summary.utterances:,} "
+            f"utterances, {summary.speakers or 'unknown'} speakers, "
+            f"{'labelled' if summary.labelled else 'without labels'}"
+        )
+    frames = sum(summary.frames for summary in summaries.values())
+    print(f"{len(source.phonemes)} phonemes; {frames / seconds:,.0f} frames/s")
+
+
+if __name__ == "__main__":
+    run(main)

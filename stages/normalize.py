@@ -1,0 +1,41 @@
+"""Normalize the frames of each split: data/corpus -> data/normalized."""
+
+import time
+
+import numpy as np
+
+from phonemes.corpus import SPLITS, read_array, read_utterances
+from phonemes.files import NpyAppender, replacing
+from phonemes.normalize import group_utterances, identity, normalized, statistics
+from phonemes.params import Params
+from stages import CORPUS, NORMALIZED, run
+
+
+def main(params: Params) -> None:
+    """Write one (N, C) array a split, and the statistics where one set of them serves all."""
+    started, count = time.perf_counter(), 0
+    over = params.normalize.over
+    with replacing(NORMALIZED) as folder:
+        folder.mkdir()
+        for split in SPLITS:
+            frames = read_array(CORPUS / f"frames/{split}.npy")
+            lengths = read_array(CORPUS / f"lengths/{split}.npy")
+            groups = group_utterances(over, read_utterances(CORPUS, split).speaker.tolist())
+            if over == "none":
+                given = identity(frames.shape[1])
+            elif over != "corpus" or split == "train":  # dev and test never enter the corpus's
+                given = statistics(frames, lengths, groups)
+            with NpyAppender(folder / f"{split}.npy", np.dtype(np.float32)) as output:
+                for utterance in normalized(
+                    frames, lengths, groups, given, variance=params.normalize.variance
+                ):
+                    output.append(utterance)
+            count += len(frames)
+        if over == "corpus":
+            np.save(folder / "statistics.npy", np.concatenate(given))  # (2, C) mean, deviation
+    seconds = time.perf_counter() - started
+    print(f"normalized over {over}: {count:,} frames, {count / seconds:,.0f} frames/s")
+
+
+if __name__ == "__main__":
+    run(main)
