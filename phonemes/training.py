@@ -113,7 +113,7 @@ class Training:
         self._generator = torch.Generator(device).manual_seed(params.seed)
         self._order = torch.arange(self.steps * self.batch, device=device) % count
         self._lane = torch.arange(self.batch, device=device)
-        self._cursor = torch.zeros((), dtype=torch.int64, device=device)
+        self._cursor = torch.zeros(1, dtype=torch.int64, device=device)  # step of the epoch
         self._rates = torch.zeros(self.steps, device=device)
         exact = torch.float32 if device.type == "mps" else torch.float64
         self._totals = torch.zeros(2, dtype=exact, device=device)  # loss, correct frames
@@ -242,7 +242,7 @@ class Training:
         if self.params.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
         for group in self.optimizer.param_groups:
-            group["lr"].copy_(self._rates[self._cursor])
+            group["lr"].copy_(self._rates[self._cursor][0])
         self.optimizer.step()
         correct = (logits.detach().argmax(1) == labels).sum()
         self._totals += torch.stack([loss.detach() * self.batch, correct])
