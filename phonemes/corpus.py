@@ -13,18 +13,20 @@ on no more than it reads:
 Arrays are plain .npy files: no pickles, memory-mapped when read.
 """
 
+import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from phonemes.errors import InputError
 from phonemes.files import NpyAppender
 
 SPLITS = ("train", "dev", "test")
+UTTERANCE_COLUMNS = ("name", "speaker")
+MOST_PHONEMES = 2**15  # labels are stored as int16
 Frames = NDArray[np.float32]
 Labels = NDArray[np.integer]
 
@@ -69,6 +71,10 @@ def write_corpus(
     for split in SPLITS:
         if split not in source.splits:
             raise InputError(f"the corpus has no {split} split; train, dev and test are all needed")
+    if len(source.phonemes) > MOST_PHONEMES:
+        raise InputError(
+            f"the corpus has {len(source.phonemes)} phonemes; expected at most {MOST_PHONEMES}"
+        )
     checks = _Checks(len(source.phonemes), allow_shared_speakers)
     return {split: _write_split(source.splits[split](), split, folder, checks) for split in SPLITS}
 
@@ -94,9 +100,9 @@ def _write_split(
     if not labels.rows:
         (folder / f"labels/{split}.npy").unlink()
     np.save(folder / f"lengths/{split}.npy", np.array(lengths, np.int64))
-    table = pd.DataFrame(rows, columns=["name", "speaker"])
-    table.to_csv(folder / f"utterances/{split}.csv", index=False, lineterminator="\n")
-    speakers = set(table.speaker) - {""}
+    with (folder / f"utterances/{split}.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([UTTERANCE_COLUMNS, *rows])
+    speakers = {speaker for _, speaker in rows} - {""}
     return SplitSummary(len(lengths), sum(lengths), len(speakers), checks.bands, labels.rows > 0)
 
 
@@ -136,8 +142,11 @@ class _Checks:
                 f"{where}: frames are {frames.dtype} of shape {frames.shape}; "
                 "expected floats (T, C)"
             )
-        if len(frames) == 0:
-            raise InputError(f"{where}: has 0 frames; drop empty utterances")
+        if frames.size == 0:
+            raise InputError(
+                f"{where}: has {len(frames)} frames of {frames.shape[1]} coefficients; "
+                "drop empty utterances"
+            )
         self.bands = self.bands or frames.shape[1]
         self._first_length = self._first_length or len(frames)
         if frames.shape[1] != self.bands:
@@ -195,9 +204,10 @@ def read_array(path: Path) -> NDArray:
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def read_utterances(folder: Path, split: str) -> pd.DataFrame:
-    """Return the columns name and speaker of a split's utterances, "" where unknown."""
-    return pd.read_csv(folder / f"utterances/{split}.csv", dtype=str, keep_default_na=False)
+def read_utterances(folder: Path, split: str) -> list[tuple[str, str]]:
+    """Return name and speaker of each utterance of a split, U pairs, "" where unknown."""
+    with (folder / f"utterances/{split}.csv").open(encoding="utf-8", newline="") as file:
+        return [(row["name"], row["speaker"]) for row in csv.DictReader(file)]
 
 
 def read_phonemes(folder: Path) -> tuple[str, ...]:

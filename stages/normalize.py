@@ -20,7 +20,9 @@ def main(params: Params) -> None:
         for split in SPLITS:
             frames = read_array(CORPUS / f"frames/{split}.npy")
             lengths = read_array(CORPUS / f"lengths/{split}.npy")
-            groups = group_utterances(over, read_utterances(CORPUS, split).speaker.tolist())
+            groups = group_utterances(
+                over, [speaker for _, speaker in read_utterances(CORPUS, split)]
+            )
             if over == "none":
                 given = identity(frames.shape[1])
             elif over != "corpus" or split == "train":  # dev and test never enter the corpus's

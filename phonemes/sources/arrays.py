@@ -1,0 +1,307 @@
+"""The course's files: CMU 11-785 HW1P2 in all its editions, opened as they are.
+
+Flat editions keep a split in one file, `{train,dev,test}.npy` (dev also named `val`):
+an object array of U arrays (T, C) or one array (U, T, C); its labels are in
+`{split}_labels.npy`, those of test also in a CSV file. Trees keep one file an
+utterance, `{subset}/mfcc/*.npy` and `{subset}/transcript/*.npy`. Either may lie up to
+two folders down.
+
+Labels are indices or phonemes, phonemes as a rule between two sentence marks. The
+inventory comes from `phonemes.txt` where there is one, else from the labels of train
+and dev. Links out of the data folder are refused, and whatever `safe_numpy` refuses.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from phonemes.corpus import SPLITS, Source, Utterance
+from phonemes.errors import InputError
+from phonemes.inventory import (
+    ARPABET_PLAIN,
+    ARPABET_STRESS,
+    VOWELS,
+    default_inventory,
+    label_of,
+)
+from phonemes.safe_numpy import load
+
+SUBSETS = {
+    "train": ("train-clean-100", "train-clean-360"),
+    "dev": ("dev-clean",),
+    "test": ("test-clean",),
+}
+CLASSES = (40, 71, 138, 346)  # of the editions
+SENTENCE_MARKS = (["<sos>", "<eos>"], ["[SOS]", "[EOS]"])
+MISREAD = {f"{vowel}O": f"{vowel}0" for vowel in VOWELS}  # a scanned 0, as in AEO
+TELLING = {*ARPABET_PLAIN} ^ {*ARPABET_STRESS}  # phonemes that only one of the two has
+
+
+class _Files(NamedTuple):
+    """Where a split is: one path each of a flat edition, one an utterance of a tree."""
+
+    features: list[Path]
+    labels: list[Path] | None
+
+
+def open_source(path: Path) -> Source:
+    """Open the course's files at `path`; frames are read when asked for, a split at a time.
+
+    Raises:
+        InputError: names the file, what is missing or wrong, and the fix; also while a
+            split is read.
+    """
+    folder = _course_folder(path)
+    flat = (folder / "train.npy").exists()
+    files = {split: (_find_flat if flat else _find_tree)(folder, split) for split in SPLITS}
+    for place in (folder, folder / "test-clean", path):
+        if not flat and (place / "test_order.csv").exists():
+            files["test"] = _in_order(files["test"], _find(place, "test_order.csv"))
+            break
+    if (folder / "phonemes.txt").exists():
+        phonemes = _read_phonemes(_find(folder, "phonemes.txt"))
+    else:
+        known = chain(files["train"].labels or (), files["dev"].labels or ())
+        labels = chain.from_iterable(map(_load_all, known)) if flat else map(load, known)
+        phonemes = _guess_phonemes(labels, folder)
+    read = _read_flat if flat else _read_tree
+    return Source(phonemes, {name: partial(read, name, files[name], phonemes) for name in SPLITS})
+
+
+def _course_folder(path: Path) -> Path:
+    """Return the folder at `path`, or up to two below it, that holds an edition."""
+    signs = ("train.npy", *SUBSETS["train"])
+    if not path.is_dir():
+        raise InputError(f"{path} is not a folder; give the one with the course's files")
+    level = [path]
+    for _ in range(3):
+        found = [folder for folder in level if any((folder / sign).exists() for sign in signs)]
+        if len(found) > 1:
+            raise InputError(f"{found[0]} and {found[1]} both hold train data; give one of them")
+        if found:
+            return found[0]
+        level = [child for folder in level for child in sorted(folder.iterdir()) if _is_ours(child)]
+    raise InputError(
+        f"{path} and two folders down hold no {' or '.join(signs)}; {path} holds {_listing(path)}: "
+        "unpack archives and check the path"
+    )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Tell folders to look into from links, hidden ones and macOS's __MACOSX."""
+    return folder.is_dir() and not folder.is_symlink() and not folder.name.startswith((".", "__"))
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(child.name for child in folder.iterdir())
+    return ", ".join(names[:10]) + ", ..." * (len(names) > 10) or "nothing"
+
+
+def _find(folder: Path, *names: str) -> Path:
+    """Return the path of the first of `names` that is in `folder`."""
+    for name in names:
+        if (folder / name).exists():
+            return _contained(folder / name, folder)
+    raise InputError(f"{folder} has no {' or '.join(names)}; it holds {_listing(folder)}")
+
+
+def _contained(path: Path, folder: Path) -> Path:
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{path} is a link out of {folder}; put what it points to in its place")
+    return path
+
+
+def _find_flat(folder: Path, split: str) -> _Files:
+    names = ("dev", "val") if split == "dev" else (split,)
+    features = _find(folder, *(f"{name}.npy" for name in names))
+    labels = [f"{name}_labels.npy" for name in names]
+    if split == "test":
+        labels.append("phoneme_labels_for_test_data.csv")
+        if not any((folder / name).exists() for name in labels):
+            return _Files([features], None)
+    return _Files([features], [_find(folder, *labels)])
+
+
+def _find_tree(folder: Path, split: str) -> _Files:
+    subsets = [name for name in SUBSETS[split] if (folder / name).exists()] or SUBSETS[split][:1]
+    features = [file for name in subsets for file in _npy_files(folder, f"{name}/mfcc")]
+    if split == "test" and not (folder / "test-clean/transcript").exists():
+        return _Files(features, None)
+    labels = [file for name in subsets for file in _npy_files(folder, f"{name}/transcript")]
+    wanted = [_transcript(file) for file in features]
+    if unlabelled := set(wanted) - set(labels):
+        raise InputError(f"{_examples(unlabelled)} missing; every mfcc file needs a transcript")
+    if unheard := set(labels) - set(wanted):
+        raise InputError(f"{_examples(unheard)} without a file of the same name in mfcc")
+    return _Files(features, wanted)
+
+
+def _transcript(features: Path) -> Path:
+    return features.parent.parent / "transcript" / features.name
+
+
+def _examples(paths: Iterable[Path]) -> str:
+    first, *others = sorted(paths)
+    return f"{first} and {len(others)} more are" if others else f"{first} is"
+
+
+def _npy_files(folder: Path, name: str) -> list[Path]:
+    """Return the .npy files of a folder in the order of their names."""
+    inside = _find(folder, name)
+    files = sorted(file for file in inside.glob("*.npy") if not file.name.startswith("."))
+    # only links are resolved: there may be 260,000 files
+    return [_contained(file, folder) if file.is_symlink() else file for file in files]
+
+
+def _in_order(files: _Files, order: Path) -> _Files:
+    """Return the test files in the order of the names in a CSV file's first column."""
+    by_name = {file.stem: file for file in files.features}
+    features = []
+    for row, name in enumerate(_read_column(order, 0, str)):
+        stem = str(name).removesuffix(".npy")
+        if stem not in by_name:  # a name is only looked up, so it cannot lead elsewhere
+            raise InputError(f"{order}, row {row}: there is no {name!r} in test-clean/mfcc")
+        features.append(by_name[stem])
+    if unlisted := set(files.features) - set(features):
+        raise InputError(f"{_examples(unlisted)} not in {order}; add or delete")
+    return _Files(features, None if files.labels is None else [*map(_transcript, features)])
+
+
+def _read_column(path: Path, column: str | int, dtype: type | None = None) -> NDArray:
+    """Return a column of a CSV file, (rows,)."""
+    try:
+        table = pd.read_csv(path, usecols=[column], dtype=dtype, index_col=False, low_memory=False)
+        return table.iloc[:, 0].to_numpy()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def _read_flat(split: str, files: _Files, phonemes: Sequence[str]) -> Iterator[Utterance]:
+    (path,) = files.features
+    frames = _load_all(path)
+    labels: Sequence[NDArray | None] = [None] * len(frames)
+    where = ""
+    if files.labels is not None:
+        (labels_path,) = files.labels
+        if labels_path.suffix == ".csv":
+            labels = _read_rows(labels_path, [len(item) for item in frames])
+        else:
+            labels = _load_all(labels_path)
+        if len(frames) != len(labels):
+            raise InputError(
+                f"{path} has {len(frames)} utterances, {labels_path} has {len(labels)}; "
+                "take both from one edition"
+            )
+        where = f"{labels_path}, utterance"
+    for number, (item, stored) in enumerate(zip(frames, labels, strict=True)):
+        targets = None if stored is None else _indices(stored, phonemes, f"{where} {number}")
+        yield Utterance(f"{split}-{number:05d}", "", item, targets)
+
+
+def _load_all(path: Path) -> list[NDArray]:
+    """Return the arrays of a split's U utterances."""
+    array = load(path)
+    if array.ndim == 0:
+        raise InputError(f"{path}: holds a single value; expected an array of utterances")
+    for number, item in enumerate(array):
+        if not isinstance(item, np.ndarray) or item.ndim == 0:
+            raise InputError(
+                f"{path}: utterance {number} is a {type(item).__name__}; expected an array: "
+                "save an object array with one array an utterance"
+            )
+    return list(array)
+
+
+def _read_rows(path: Path, lengths: list[int]) -> list[NDArray]:
+    """Return the utterances' labels from a CSV file with one row a frame."""
+    labels = _read_column(path, "label")
+    if len(labels) != sum(lengths):
+        raise InputError(
+            f"{path} has {len(labels)} rows, the utterances have {sum(lengths)} frames; "
+            "take both from one edition"
+        )
+    return np.split(labels, np.cumsum(lengths)[:-1])
+
+
+def _read_tree(_split: str, files: _Files, phonemes: Sequence[str]) -> Iterator[Utterance]:
+    for number, path in enumerate(files.features):
+        targets = None
+        if files.labels is not None:
+            targets = _indices(load(files.labels[number]), phonemes, str(files.labels[number]))
+        speaker, _, rest = path.stem.partition("-")  # LibriSpeech: speaker-chapter-number
+        yield Utterance(path.stem, speaker if rest else "", load(path), targets)
+
+
+def _is_text(labels: NDArray) -> bool:
+    """Say whether `labels` is (T,) str or bytes."""
+    if labels.dtype == object:
+        return labels.ndim == 1 and set(map(type, labels)) in ({str}, {bytes})
+    return labels.ndim == 1 and labels.dtype.kind in "SU"
+
+
+def _name(stored: str | bytes) -> str:
+    name = stored.decode("ascii", "replace") if isinstance(stored, bytes) else stored
+    return "SIL" if name == "[SIL]" else name
+
+
+def _indices(labels: NDArray, phonemes: Sequence[str], where: str) -> NDArray:
+    """Return the indices, (T,), of phonemes with or without sentence marks; keep indices.
+
+    Raises:
+        InputError: names the place, frame and nearest known phoneme of an unknown one.
+    """
+    if not _is_text(labels):
+        return labels  # the corpus checks them
+    if len(labels) > 1 and [*map(_name, labels[[0, -1]].tolist())] in SENTENCE_MARKS:
+        labels = labels[1:-1]
+    distinct, first, places = np.unique(labels, return_index=True, return_inverse=True)
+    known = [
+        label_of(_name(name), phonemes, f"{where}, frame {frame}")
+        for name, frame in zip(distinct.tolist(), first, strict=True)
+    ]
+    return np.array(known, np.int64)[places]
+
+
+def _guess_phonemes(labels: Iterable[NDArray], folder: Path) -> tuple[str, ...]:
+    """Return the ARPAbet that has the labels, or the names of the edition's indices."""
+    largest = -1
+    for array in labels:
+        if _is_text(array):
+            # any vowel tells, so as a rule the first utterance does
+            if telling := TELLING.intersection(map(_name, np.unique(array).tolist())):
+                return ARPABET_STRESS if telling & {*ARPABET_STRESS} else ARPABET_PLAIN
+        elif array.size and array.dtype.kind in "iu":
+            largest = max(largest, int(array.max()))
+    for classes in CLASSES:
+        if largest < classes:
+            return default_inventory(classes)
+    raise InputError(
+        f"{folder} has label {largest}, but editions have at most {CLASSES[-1]} classes; add a "
+        "phonemes.txt with all phonemes, one a line in label order"
+    )
+
+
+def _read_phonemes(path: Path) -> tuple[str, ...]:
+    """Return the phonemes of "PHONE index" lines, or of "PHONE" lines in label order."""
+    try:
+        lines = [line.split() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    rows = [line if len(line) > 1 else [*line, str(index)] for index, line in enumerate(lines)]
+    if not rows or {tuple(row[1:]) for row in rows} != {(str(n),) for n in range(len(rows))}:
+        raise InputError(
+            f"{path}: expected a phoneme and its index on each line, 0 to the number of phonemes "
+            "less 1, or phonemes alone in label order"
+        )
+    names = [_name(name) for name, _ in sorted(rows, key=lambda row: int(row[1]))]
+    phonemes = tuple(MISREAD.get(name, name) for name in names)
+    for index, name in enumerate(phonemes):
+        if name in phonemes[:index]:
+            raise InputError(f"{path}: phoneme {name} is listed twice; remove one")
+    return phonemes
