@@ -2,7 +2,8 @@
 
 Frame t covers samples [t * stride, t * stride + width): not centred, no padding, no
 pre-emphasis. Bands are triangles on the mel scale of HTK (Young et al., The HTK Book,
-section 5.4), unnormalized, over the power spectrum of a Hann-windowed frame.
+section 5.4), straight in Hz and unnormalized, over the power spectrum of a frame under a
+periodic Hann window.
 """
 
 from functools import lru_cache
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from phonemes.corpus import Frames
 from phonemes.errors import InputError
 from phonemes.params import Features
+
+_BLOCK = 4096  # frames transformed at once, so that an hour in one file needs little memory
 
 
 def samples_of(milliseconds: float, features: Features) -> int:
@@ -27,24 +30,43 @@ def frame_count(samples: int, features: Features) -> int:
     return max(0, 1 + (samples - width) // samples_of(features.stride, features))
 
 
-def frame_centres(count: int, features: Features) -> NDArray[np.float64]:
-    """Return the time of the middle of each frame, (count,), in seconds."""
+def label_times(count: int, features: Features) -> NDArray[np.float64]:
+    """Return the time in the middle of each frame, where its label is read: (count,) seconds.
+
+    features.label_at tells the middle of what. "stride": of the stretch that is the frame's
+    own, from one frame's start to the next one's. Aligners that work frame by frame write
+    there what they found in the whole window. "window": of all samples that the frame sees,
+    7.5 ms later by default; right for labels placed by hand.
+    """
     stride = samples_of(features.stride, features)
-    width = samples_of(features.frame_width, features)
-    return (np.arange(count) * stride + width / 2) / features.sample_rate
+    own = {"stride": stride, "window": samples_of(features.frame_width, features)}
+    return (np.arange(count) * stride + own[features.label_at] / 2) / features.sample_rate
 
 
 @lru_cache(maxsize=8)
 def mel_filters(features: Features) -> NDArray[np.float32]:
-    """Return the weight of each frequency in each band, (fft / 2 + 1, C)."""
-    edges = np.array([features.low, features.high])
-    mels = np.linspace(*(2595 * np.log10(1 + edges / 700)), features.bands + 2)
+    """Return the weight of each frequency in each band, (fft / 2 + 1, C).
+
+    Raises:
+        InputError: a band is too narrow to hold a frequency of the spectrum.
+    """
+    low, high = 2595 * np.log10(1 + np.array([features.low, features.high]) / 700)
+    mels = np.linspace(low, high, features.bands + 2)
     corners = 700 * (10 ** (mels / 2595) - 1)  # Hz
     frequencies = np.fft.rfftfreq(features.fft, 1 / features.sample_rate)[:, None]
     left, centre, right = corners[:-2], corners[1:-1], corners[2:]
     rising = (frequencies - left) / (centre - left)
     falling = (right - frequencies) / (right - centre)
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    weights = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    empty = np.flatnonzero(weights.max(axis=0) == 0)
+    if len(empty):
+        band = empty[0]
+        raise InputError(
+            f"features.bands is {features.bands}: band {band}, {left[band]:.1f} to "
+            f"{right[band]:.1f} Hz, lies between two frequencies of the spectrum and would be "
+            f"constant; lower features.bands or raise features.fft from {features.fft}"
+        )
+    return weights
 
 
 def log_mel(samples: NDArray[np.floating], features: Features) -> Frames:
@@ -58,7 +80,13 @@ def log_mel(samples: NDArray[np.floating], features: Features) -> Frames:
     if len(samples) < width:
         raise InputError(f"{len(samples)} samples are shorter than one frame of {width}")
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(width) / width)).astype(np.float32)
-    frames = sliding_window_view(samples.astype(np.float32), width)[::stride] * hann  # (T, width)
-    power = np.abs(np.fft.rfft(frames, features.fft)) ** 2  # (T, fft / 2 + 1)
-    bands = power.astype(np.float32) @ mel_filters(features)
+    filters = mel_filters(features)
+    windows = sliding_window_view(samples.astype(np.float32), width)[::stride]  # (T, width)
+    bands = np.empty((len(windows), features.bands), np.float32)
+    for start in range(0, len(windows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        spectrum = np.fft.rfft(windows[block] * hann, features.fft)
+        power = spectrum.real**2 + spectrum.imag**2  # (block, fft / 2 + 1)
+        # einsum, as matrix products round by the number of threads and compete for cores
+        np.einsum("tf,fc->tc", power, filters, out=bands[block])
     return np.log(bands + np.float32(features.floor))

@@ -65,6 +65,7 @@ class Features:
     high: Annotated[float, Number(0, 96_000, above=True)]
     fft: Annotated[int, Number(16, 65_536)]
     floor: Annotated[float, Number(0, 1, above=True)]
+    label_at: Annotated[str, Choice(("stride", "window"))]
 
 
 @dataclass(frozen=True)
