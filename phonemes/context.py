@@ -19,6 +19,11 @@ from phonemes.errors import InputError
 Starts = NDArray[np.integer]
 
 
+def _gap(k: int, padding: str) -> int:
+    """Return the rows between two utterances; one at least, so that `pad` sees where they end."""
+    return max(1, k if padding == "zero" else 2 * k)
+
+
 def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
     """Return the padded row where each frame's window starts.
 
@@ -35,7 +40,7 @@ def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
     """
     if (empty := np.flatnonzero(lengths < 1)).size:
         raise ValueError(f"utterance {empty[0]} has {lengths[empty[0]]} frames; drop it")
-    gap = k if padding == "zero" else 2 * k
+    gap = _gap(k, padding)
     rows = int(lengths.sum()) + gap * len(lengths) + 2 * k
     dtype = np.int32 if rows < 2**31 else np.int64
     starts = np.arange(lengths.sum(), dtype=dtype)
@@ -50,7 +55,7 @@ def pad(frames: Frames, starts: Starts, k: int, padding: str) -> Frames:
         InputError: the starts are not those of these frames, this k and this padding.
     """
     jumps = np.flatnonzero(np.diff(starts) != 1)  # from an utterance to the next
-    gap = k if padding == "zero" else 2 * k
+    gap = _gap(k, padding)
     if len(starts) != len(frames) or (np.diff(starts)[jumps] != 1 + gap).any():
         raise InputError(
             "the context index was made for other utterances, data.k or data.padding; "

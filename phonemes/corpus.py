@@ -150,7 +150,7 @@ class _Checks:
         self.bands = self.bands or frames.shape[1]
         self._first_length = self._first_length or len(frames)
         if frames.shape[1] != self.bands:
-            looks = len(frames) in (self.bands, self._first_length)
+            looks = len(frames) == self.bands or frames.shape[1] == self._first_length
             transposed = "; one of them looks transposed" if looks else ""
             raise InputError(
                 f"{where}: has {frames.shape[1]} coefficients a frame, those before have "

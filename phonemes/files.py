@@ -1,5 +1,6 @@
 """Write files: beside their destination and renamed when complete, and arrays row by row."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
@@ -19,16 +20,22 @@ def replacing(path: Path) -> Iterator[Path]:
     error nothing new is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # of a killed run
+        _remove(stale)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
-        if path.is_dir():
+        if path.is_dir() and partial.exists():
             shutil.rmtree(path)
-        partial.rename(path) if partial.is_dir() else partial.replace(path)
+        partial.replace(path)
     finally:
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        partial.unlink(missing_ok=True)
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 class NpyAppender:
@@ -41,19 +48,21 @@ class NpyAppender:
 
     def __enter__(self) -> "NpyAppender":
         self._file = self._path.open("wb")
-        self._write_header()
         return self
 
     def append(self, rows: NDArray) -> None:
         """Append rows, (n, ...), converted to the array's dtype."""
         rows = np.ascontiguousarray(rows, self._dtype)
-        self._tail = rows.shape[1:]
+        if not self.rows:
+            self._tail = rows.shape[1:]
+            self._file.seek(0)
+            self._write_header()  # of the final length: numpy leaves the first axis room to grow
         self._file.write(rows.data)
         self.rows += len(rows)
 
     def __exit__(self, *error: object) -> None:
         self._file.seek(0)
-        self._write_header()  # numpy keeps room in the header for the first axis to grow
+        self._write_header()
         self._file.close()
 
     def _write_header(self) -> None:

@@ -118,8 +118,9 @@ def load_model(path: Path, device: torch.device) -> tuple[nn.Sequential, dict[st
         architecture = Architecture(**{**values, "hidden": tuple(values["hidden"])})
         network = build(architecture)
         network.load_state_dict(stored["state"])
+        facts = stored["facts"]
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run `dvc repro` to make it") from None
     except Exception as error:  # torch raises many kinds on a broken file
         raise InputError(f"{path} is not a model of this pipeline: {error}") from None
-    return network.to(device).eval(), stored["facts"]
+    return network.to(device).eval(), facts

@@ -205,7 +205,7 @@ def parse(text: str, name: str = "params.yaml") -> Params:
     """
     try:
         values = yaml.load(text, Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # PyYAML lets KeyError and others through where a tag does not fit
         raise InputError(f"{name} is not YAML: {error}") from None
     params, problems = build(Params, values)
     if params is not None:

@@ -6,6 +6,7 @@ an error, since a typo must not silently mean "default".
 """
 
 import re
+import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -26,7 +27,8 @@ class Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Refuse duplicate keys, then build the mapping as PyYAML does."""
         seen = set()
-        for key, _ in node.value:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []  # else PyYAML complains
+        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key.value!r} is given twice", key.start_mark
@@ -98,7 +100,7 @@ def build(
 ) -> tuple[Section | None, Problems]:
     """Return the section made of `values` and what is wrong with them; None if anything is."""
     if not isinstance(values, dict):
-        return None, [f"{name or 'params.yaml'} is {values!r}; expected keys and values"]
+        return None, [f"{name or 'params.yaml'} is {_shown(values)}; expected keys and values"]
     assert is_dataclass(section)
     known = {field.name: field.type for field in fields(section)}
     hints = get_type_hints(section, include_extras=True)
@@ -119,8 +121,20 @@ def build(
             built[key], ok = _convert(hints[key], values[key])
             if not ok:
                 expected = _expected(hints[key])
-                problems.append(f"{prefix}{key} is {values[key]!r}; expected {expected}")
+                problems.append(f"{prefix}{key} is {_shown(values[key])}; expected {expected}")
     return (None, problems) if problems else (section(**built), [])
+
+
+def _shown(value: object) -> str:
+    """Return a value as the user wrote it, cut short where it would fill the screen."""
+    brief = reprlib.Repr()
+    brief.maxlist = brief.maxdict = 16
+    brief.maxstring = brief.maxother = 200
+    brief.maxlevel = 3
+    try:
+        return brief.repr(value)
+    except ValueError:  # Python prints no whole number of more than 4300 digits
+        return "a number of thousands of digits"
 
 
 def _convert(hint: Any, value: object) -> tuple[Any, bool]:

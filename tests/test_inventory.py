@@ -1,0 +1,120 @@
+"""A label is an index into a fixed list of phonemes, and every phoneme knows its plain class."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonemes.errors import InputError
+from phonemes.inventory import (
+    ARPABET_PLAIN,
+    ARPABET_STRESS,
+    CONSONANTS,
+    INVENTORIES,
+    TIMIT,
+    VOWELS,
+    default_inventory,
+    fold,
+    label_of,
+    nearest,
+)
+
+LEE_HON = set(
+    "SIL AA AE AH AW AY B CH D DH DX EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH "
+    "UW V W Y Z".split()
+)  # the 39 classes of the paper's table, in capitals
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES.values(), ids=INVENTORIES)
+def test_a_label_and_its_phoneme_find_each_other(inventory):
+    for label, name in enumerate(inventory):
+        assert label_of(name, inventory, "here") == label
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("arpabet-stress", 71), ("arpabet-plain", 40), ("timit", 61)]
+)
+def test_the_inventories_have_the_sizes_of_their_corpora(name, count):
+    assert len(INVENTORIES[name]) == len(set(INVENTORIES[name])) == count
+
+
+def test_the_71_labels_are_silence_noise_and_then_the_alphabet():
+    assert ARPABET_STRESS[:2] == ("SIL", "SPN")
+    assert list(ARPABET_STRESS[2:]) == sorted(ARPABET_STRESS[2:])
+    assert [ARPABET_STRESS.index(name) for name in ("AA0", "AA1", "B", "ZH")] == [2, 3, 20, 70]
+
+
+def test_every_vowel_has_three_stresses_and_no_consonant_any():
+    stressed = {name for name in ARPABET_STRESS if name[-1].isdigit()}
+    assert stressed == {vowel + stress for vowel in VOWELS for stress in "012"}
+    assert set(ARPABET_STRESS) - stressed == {"SIL", "SPN", *CONSONANTS}
+
+
+def test_the_plain_inventory_is_silence_and_then_the_alphabet():
+    assert ARPABET_PLAIN[0] == "SIL"
+    assert list(ARPABET_PLAIN[1:]) == sorted(ARPABET_PLAIN[1:])
+
+
+def test_stress_folds_71_labels_into_41_classes():
+    folded = fold(ARPABET_STRESS)
+    assert set(folded) == {*ARPABET_PLAIN, "SPN"} and len(folded) == 71
+    assert folded[ARPABET_STRESS.index("AH0")] == folded[ARPABET_STRESS.index("AH2")] == "AH"
+    assert folded[ARPABET_STRESS.index("HH")] == "HH"
+
+
+def test_the_plain_inventory_folds_into_itself():
+    assert fold(ARPABET_PLAIN) == ARPABET_PLAIN
+
+
+def test_timit_folds_into_the_39_classes_of_lee_and_hon():
+    assert set(fold(TIMIT)) == LEE_HON and len(LEE_HON) == 39
+
+
+VARIANTS = [
+    *["ao aa", "ax ah ax-h", "axr er", "hv hh", "ix ih", "el l", "em m", "en n nx", "eng ng"],
+    *["zh sh", "ux uw", "h# pau epi bcl dcl gcl pcl tcl kcl q"],
+]
+
+
+@pytest.mark.parametrize("variants", VARIANTS)
+def test_timits_variants_fold_together(variants):
+    assert len(set(fold(variants.split()))) == 1
+
+
+@given(st.permutations(ARPABET_STRESS), st.integers(1, 71))
+def test_folding_looks_at_names_and_not_at_places(names, count):
+    assert fold(names[:count]) == tuple(name.rstrip("012") for name in names[:count])
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("SIL", "7"), ("SIL", "aa"), ("q", "QQ")])
+def test_unknown_names_do_not_fold(names):
+    assert fold(names) is None
+
+
+@pytest.mark.parametrize("classes", [1, 2, 39, 61, 138, 346])
+def test_other_numbers_of_labels_have_numbers_for_names(classes):
+    names = default_inventory(classes)
+    assert names == tuple(str(label) for label in range(classes))
+    assert fold(names) is None
+
+
+def test_71_and_40_labels_are_arpabet():
+    assert default_inventory(71) == ARPABET_STRESS
+    assert default_inventory(40) == ARPABET_PLAIN
+
+
+@pytest.mark.parametrize(("name", "meant"), [("ah0", "AH0"), ("sil", "SIL"), ("ZHH", "ZH")])
+def test_an_unknown_phoneme_is_named_with_the_nearest_known_one(name, meant):
+    with pytest.raises(InputError) as refused:
+        label_of(name, ARPABET_STRESS, "a.TextGrid at 0.5 s")
+    expected = f"a.TextGrid at 0.5 s: unknown phoneme {name!r}; did you mean {meant}?"
+    assert str(refused.value) == expected
+
+
+def test_a_phoneme_like_no_other_gets_no_suggestion():
+    with pytest.raises(InputError, match=r"here: unknown phoneme '\?\?'$"):
+        label_of("??", ARPABET_STRESS, "here")
+
+
+@given(st.text(), st.lists(st.text()))
+def test_a_suggestion_is_a_known_name_or_nothing(name, known):
+    assert nearest(name, known) in {"", *(f"; did you mean {item}?" for item in known)}

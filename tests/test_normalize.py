@@ -1,0 +1,194 @@
+"""Each group of frames ends with mean 0 and deviation 1, by no other frames' statistics."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonemes.errors import InputError
+from phonemes.normalize import (
+    SMALLEST_DEVIATION,
+    group_utterances,
+    identity,
+    normalized,
+    statistics,
+    utterances,
+)
+
+several_lengths = st.lists(st.integers(1, 6), min_size=1, max_size=6).map(np.array)
+
+
+def random_frames(lengths, bands=3, seed=0):
+    random = np.random.default_rng(seed)
+    scale, offset = random.uniform(0.5, 4, bands), random.uniform(-10, 10, bands)
+    return (random.normal(size=(lengths.sum(), bands)) * scale + offset).astype(np.float32)
+
+
+def by_hand(frames, lengths, groups, variance=True):
+    """Return the normalized frames, in float64 and one group at a time."""
+    owner = np.repeat(groups, lengths)
+    result = frames.astype(np.float64)
+    for group in np.unique(groups):
+        own = result[owner == group]
+        result[owner == group] = (own - own.mean(0)) / (own.std(0) if variance else 1)
+    return result
+
+
+def normalize(frames, lengths, groups, variance=True):
+    """Return a split normalized with its own statistics."""
+    given = statistics(frames, lengths, groups)
+    return np.concatenate(list(normalized(frames, lengths, groups, given, variance=variance)))
+
+
+@given(several_lengths)
+def test_utterances_are_cut_where_they_end(lengths):
+    frames = random_frames(lengths)
+    parts = list(utterances(frames, lengths))
+    assert [len(part) for part in parts] == lengths.tolist()
+    np.testing.assert_array_equal(np.concatenate(parts), frames)
+
+
+@given(st.lists(st.integers(2, 9), min_size=1, max_size=5).map(np.array))
+def test_every_utterance_ends_with_mean_0_and_deviation_1(lengths):
+    frames = random_frames(lengths)
+    done = normalize(frames, lengths, np.arange(len(lengths)))
+    for before, after in zip(utterances(frames, lengths), utterances(done, lengths), strict=True):
+        np.testing.assert_allclose(after.mean(0), 0, atol=1e-4)
+        np.testing.assert_allclose(after.std(0), 1, atol=1e-3)
+        order = np.argsort(before[:, 0], kind="stable")
+        assert (np.diff(after[order, 0]) >= 0).all()  # the shape is kept
+
+
+@given(several_lengths, st.data(), st.booleans())
+def test_every_grouping_agrees_with_float64_one_group_at_a_time(lengths, data, variance):
+    drawn = data.draw(st.lists(st.integers(0, 2), min_size=len(lengths), max_size=len(lengths)))
+    groups = np.unique(drawn, return_inverse=True)[1]
+    frames = random_frames(lengths)
+    for group in range(groups.max() + 1):  # two frames at least, so that they can deviate
+        lengths = np.where(groups == group, np.maximum(lengths, 2), lengths)
+    frames = random_frames(lengths)
+    expected = by_hand(frames, lengths, groups, variance)
+    done = normalize(frames, lengths, groups, variance)
+    assert done.dtype == np.float32
+    np.testing.assert_allclose(done, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_constant_coefficient_becomes_0_and_not_nan():
+    lengths = np.array([3, 4])
+    frames = random_frames(lengths)
+    frames[:3, 1], frames[3:, 1] = 0.1, 1000.1
+    done = normalize(frames, lengths, np.arange(2))
+    np.testing.assert_allclose(done[:, 1], 0, atol=1e-6)
+    assert np.isfinite(done).all()
+
+
+def test_an_utterance_of_one_frame_becomes_zeros():
+    lengths = np.array([3, 1, 2])
+    done = normalize(random_frames(lengths), lengths, np.arange(3))
+    np.testing.assert_allclose(done[3], 0, atol=1e-6)
+    assert (abs(done[[0, 1, 2, 4, 5]]) > 1e-3).all()
+
+
+def test_no_deviation_is_smaller_than_the_smallest():
+    frames = np.array([[0, 0], [1e-7, 1]], np.float32)
+    deviation = statistics(frames, np.array([2]), np.array([0])).deviation
+    assert deviation.tolist() == [[SMALLEST_DEVIATION, 0.5]]
+
+
+@pytest.mark.parametrize("offset", [1e3, -1e4, 1e5])
+def test_a_large_offset_costs_no_digits_of_the_statistics(offset):
+    lengths = np.array([500, 500])
+    frames = np.random.default_rng(0).normal(offset, 1, (1000, 2)).astype(np.float32)
+    given = statistics(frames, lengths, np.zeros(2, int))
+    exact = frames.astype(np.float64)
+    np.testing.assert_allclose(given.mean, exact.mean(0, keepdims=True), rtol=1e-12)
+    np.testing.assert_allclose(given.deviation, exact.std(0, keepdims=True), rtol=1e-9)
+
+
+def test_a_large_offset_costs_no_digits_of_the_frames():
+    lengths = np.array([1000])
+    frames = np.random.default_rng(0).normal(1e4, 0.1, (1000, 2)).astype(np.float32)
+    done = normalize(frames, lengths, np.array([0]))
+    np.testing.assert_allclose(done.mean(0, dtype=np.float64), 0, atol=1e-5)
+
+
+def test_frames_of_many_hours_are_summed_without_loss():
+    lengths = np.full(200, 1000)
+    frames = np.full((200_000, 1), 16.1, np.float32)  # summed in float32 it would drift
+    frames[::2] += 1
+    given = statistics(frames, lengths, np.zeros(200, int))
+    np.testing.assert_allclose(given.mean, [[frames.astype(np.float64).mean()]], rtol=1e-12)
+    np.testing.assert_allclose(given.deviation, [[0.5]], rtol=1e-6)
+
+
+def test_a_speaker_is_pooled_across_utterances():
+    lengths = np.array([4, 5, 6])
+    frames = random_frames(lengths)
+    groups = group_utterances("speaker", ["b", "a", "b"])
+    done = normalize(frames, lengths, groups)
+    of_b = np.r_[0:4, 9:15]
+    np.testing.assert_allclose(done[of_b].mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(done[of_b].std(0), 1, atol=1e-4)
+    np.testing.assert_allclose(done[4:9].std(0), 1, atol=1e-4)
+    assert (abs(done[:4].mean(0)) > 1e-3).all()  # not each utterance on its own
+
+
+def test_the_corpus_statistics_of_train_serve_other_splits_as_they_are():
+    train_lengths, dev_lengths = np.array([5, 6]), np.array([3, 2])
+    train, dev = random_frames(train_lengths), random_frames(dev_lengths, seed=1)
+    of_train = statistics(train, train_lengths, group_utterances("corpus", ["", ""]))
+    groups = group_utterances("corpus", ["", ""])
+    for shift in (0, 100):  # what dev holds changes dev alone
+        given = [dev + np.float32(shift), dev_lengths, groups, of_train]
+        done = np.concatenate(list(normalized(*given, variance=True)))
+        expected = (dev + np.float32(shift) - train.mean(0)) / train.std(0)
+        np.testing.assert_allclose(done, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_without_variance_the_frames_keep_their_deviation():
+    lengths = np.array([7])
+    frames = random_frames(lengths)
+    done = normalize(frames, lengths, np.array([0]), variance=False)
+    np.testing.assert_allclose(done.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(done.std(0), frames.std(0), rtol=1e-5)
+
+
+@given(several_lengths, st.booleans())
+def test_the_identity_leaves_every_byte_alone(lengths, variance):
+    frames = random_frames(lengths)
+    frames[0, 0], frames[-1, -1] = 1e-42, 3e38
+    groups = group_utterances("none", [""] * len(lengths))
+    done = list(normalized(frames, lengths, groups, identity(3), variance=variance))
+    assert np.concatenate(done).tobytes() == frames.tobytes()
+    assert [len(part) for part in done] == lengths.tolist()
+
+
+def test_memory_mapped_frames_are_not_changed(tmp_path):
+    lengths = np.array([3, 4])
+    np.save(tmp_path / "a.npy", random_frames(lengths))
+    frames = np.load(tmp_path / "a.npy", mmap_mode="r")
+    normalize(frames, lengths, np.arange(2))
+    np.testing.assert_array_equal(frames, random_frames(lengths))
+
+
+@pytest.mark.parametrize(
+    ("over", "groups"),
+    [
+        ("utterance", [0, 1, 2, 3]),
+        ("speaker", [1, 0, 1, 2]),
+        ("corpus", [0, 0, 0, 0]),
+        ("none", [0, 0, 0, 0]),
+    ],
+)
+def test_utterances_are_grouped_as_asked(over, groups):
+    assert group_utterances(over, ["s2", "s10", "s2", "s3"]).tolist() == groups
+
+
+@pytest.mark.parametrize("over", ["utterance", "corpus", "none"])
+def test_only_speakers_need_to_be_known(over):
+    assert len(group_utterances(over, ["", "s"])) == 2
+
+
+def test_an_unknown_speaker_is_named_by_its_utterance():
+    with pytest.raises(InputError, match=r"utterance 1 is unknown; set normalize\.over to"):
+        group_utterances("speaker", ["s", "", "t"])
