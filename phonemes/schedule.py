@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from phonemes.params import Train
 
+LOOK_AT_THE_END = ("cosine", "onecycle")  # depend on how many epochs are planned
 ONECYCLE_RISE = 0.3  # share of the run in which one-cycle rises
 ONECYCLE_START = 1 / 25  # its first factor
 ONECYCLE_END = 1e-4 / 25  # and its last, as in Smith and Topin (2018), arXiv 1708.07120

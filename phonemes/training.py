@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,10 @@ class Epoch(NamedTuple):
     lr: float  # of the last step
     frames_per_second: float  # of training, without dev
     seconds: float  # of training and dev
+
+
+class DivergedError(InputError):
+    """The loss is no longer a finite number."""
 
 
 class Rehearsal(NamedTuple):
@@ -116,8 +120,43 @@ class Training:
         self._cursor = torch.zeros(1, dtype=torch.int64, device=device)  # step of the epoch
         self._rates = torch.zeros(self.steps, device=device)
         exact = torch.float32 if device.type == "mps" else torch.float64
-        self._totals = torch.zeros(2, dtype=exact, device=device)  # loss, correct frames
+        # loss, correct frames and steps with a finite loss, in this epoch
+        self._totals = torch.zeros(3, dtype=exact, device=device)
         self._step: Callable[[], None] = self._update
+        self.history: list[Epoch] = []
+        self.best: Epoch | None = None  # the first with the highest dev accuracy
+        self.best_state: dict[str, Tensor] = {}  # of the network after that epoch, on the host
+
+    def state(self) -> dict[str, Any]:
+        """Return all that the epochs to come depend on."""
+        cuda = self.device.type == "cuda"
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": [self.optimizer.state[weight] for weight in self.network.parameters()],
+            "order": self._generator.get_state(),
+            "random": torch.get_rng_state(),
+            "device_random": torch.cuda.get_rng_state(self.device) if cuda else None,
+            "history": [[*epoch] for epoch in self.history],
+            "best_state": self.best_state,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`; torch's random state becomes what it was then."""
+        self.network.load_state_dict(state["network"])
+        for weight, values in zip(self.network.parameters(), state["optimizer"], strict=True):
+            own = self.optimizer.state[weight]
+            for name, value in values.items():
+                if name in own:
+                    own[name].copy_(value)  # in place: a recorded graph reads this tensor
+                else:
+                    own[name] = value.clone()
+        self._generator.set_state(state["order"])
+        torch.set_rng_state(state["random"])
+        if state["device_random"] is not None:
+            torch.cuda.set_rng_state(state["device_random"], self.device)
+        self.history = [Epoch(*values) for values in state["history"]]
+        self.best = max(self.history, key=lambda epoch: epoch.dev_accuracy)
+        self.best_state = state["best_state"]
 
     def rehearse(self) -> Rehearsal:
         """Measure a few steps, record the graph on a GPU, and put everything back as it was."""
@@ -155,61 +194,79 @@ class Training:
         )
 
     def epochs(self, progress: bool) -> Iterator[Epoch]:
-        """Train; yield after each epoch, while the network holds that epoch's weights.
+        """Train on from the last epoch of the history; yield each new one when it is over.
 
         Raises:
-            InputError: the loss is no longer a finite number.
+            DivergedError: the loss is no longer a finite number; names the epoch and step.
         """
-        params, count = self.params, len(self.train.starts)
-        dev_losses: list[float] = []
-        dev_accuracies: list[float] = []
+        params = self.params
         with tqdm(
             total=params.epochs * self.steps * self.batch,
+            initial=len(self.history) * self.steps * self.batch,
             unit=" frames",
             unit_scale=True,
             mininterval=BAR_SECONDS,
             disable=not progress,
         ) as bar:
-            for epoch in range(params.epochs):
+            while len(self.history) < params.epochs and not self._stopped_early():
+                number = len(self.history) + 1
+                bar.set_description(f"epoch {number}/{params.epochs}")
                 started = time.perf_counter()
-                order = torch.randperm(count, generator=self._generator, device=self.device)
-                self._order[:count] = order
-                self._order[count:] = order[: len(self._order) - count]
-                times = [epoch + (step + 0.5) / self.steps for step in range(self.steps)]
-                rates = [params.lr * rate_factor(params, now, dev_losses) for now in times]
-                self._rates.copy_(torch.tensor(rates))
-                bar.set_description(f"epoch {epoch + 1}/{params.epochs}")
+                rates = self._shuffle()
                 train_loss, train_accuracy = self._epoch(bar)
                 trained = time.perf_counter()
-                if not math.isfinite(train_loss):
-                    raise InputError(
-                        f"training diverged in epoch {epoch + 1}: the loss is {train_loss}; "
-                        "lower train.lr, warm up longer, or set train.clip_norm to 1"
-                    )
                 outcomes = classify(self.network, self.dev, max(self.batch, 4096), self.dtype)
-                dev_losses.append(outcomes.loss.mean().item())
+                dev_loss = outcomes.loss.mean().item()
+                if not math.isfinite(dev_loss):  # the last step's update shows here alone
+                    raise self._diverged(self.steps, dev_loss)
                 assert self.dev.labels is not None
                 right = (outcomes.predicted == self.dev.labels).sum().item()
-                dev_accuracies.append(right / len(self.dev.starts))
-                row = Epoch(
-                    epoch + 1,
+                epoch = Epoch(
+                    number,
                     train_loss,
-                    dev_losses[-1],
+                    dev_loss,
                     train_accuracy,
-                    dev_accuracies[-1],
+                    right / len(self.dev.starts),
                     rates[-1],
                     round(len(self._order) / (trained - started), 1),
                     round(time.perf_counter() - started, 3),
                 )
+                self.history.append(epoch)
+                if self.best is None or epoch.dev_accuracy > self.best.dev_accuracy:
+                    self.best = epoch
+                    network = self.network.state_dict().items()
+                    self.best_state = {name: value.cpu().clone() for name, value in network}
                 bar.write(
-                    f"epoch {row.epoch}: loss {row.train_loss:.4f} train, {row.dev_loss:.4f} dev; "
-                    f"accuracy {row.train_accuracy:.4f} train, {row.dev_accuracy:.4f} dev; "
-                    f"{row.frames_per_second:,.0f} frames/s"
+                    f"epoch {number}: loss {train_loss:.4f} train, {dev_loss:.4f} dev; "
+                    f"accuracy {train_accuracy:.4f} train, {epoch.dev_accuracy:.4f} dev; "
+                    f"{epoch.frames_per_second:,.0f} frames/s"
                 )
-                yield row
-                best = dev_accuracies.index(max(dev_accuracies))
-                if 0 < params.early_stopping <= epoch - best:
-                    return
+                yield epoch
+
+    def _diverged(self, step: int, loss: float) -> DivergedError:
+        return DivergedError(
+            f"training diverged in epoch {len(self.history) + 1}, step {step} of {self.steps}: "
+            f"the loss is {loss}; lower train.lr, raise train.warmup_epochs, or set "
+            "train.clip_norm to 1"
+        )
+
+    def _stopped_early(self) -> bool:
+        """Tell whether the dev accuracy has not risen for as long as early_stopping allows."""
+        if not self.params.early_stopping or self.best is None:
+            return False
+        return len(self.history) - self.best.epoch >= self.params.early_stopping
+
+    def _shuffle(self) -> list[float]:
+        """Draw the order of the next epoch's frames; return the learning rate of each step."""
+        count, done = len(self.train.starts), len(self.history)
+        order = torch.randperm(count, generator=self._generator, device=self.device)
+        self._order[:count] = order
+        self._order[count:] = order[: len(self._order) - count]
+        losses = [epoch.dev_loss for epoch in self.history]
+        times = [done + (step + 0.5) / self.steps for step in range(self.steps)]
+        rates = [self.params.lr * rate_factor(self.params, now, losses) for now in times]
+        self._rates.copy_(torch.tensor(rates))
+        return rates
 
     def _epoch(self, bar: tqdm) -> tuple[float, float]:
         """Take every step of an epoch; return its mean loss and accuracy."""
@@ -220,7 +277,9 @@ class Training:
         for step in range(1, self.steps + 1):
             self._step()
             if step == self.steps or time.perf_counter() - looked > BAR_SECONDS:
-                loss, accuracy = (self._totals / (step * self.batch)).tolist()
+                loss, accuracy, _ = (self._totals / (step * self.batch)).tolist()
+                if not math.isfinite(loss):
+                    raise self._diverged(int(self._totals[2]) + 1, loss)
                 bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
                 bar.update((step - done) * self.batch)
                 looked, done = time.perf_counter(), step
@@ -245,7 +304,8 @@ class Training:
             group["lr"].copy_(self._rates[self._cursor][0])
         self.optimizer.step()
         correct = (logits.detach().argmax(1) == labels).sum()
-        self._totals += torch.stack([loss.detach() * self.batch, correct])
+        loss = loss.detach()
+        self._totals += torch.stack([loss * self.batch, correct, torch.isfinite(loss)])
         self._cursor += 1
 
     def _try(self, steps: int) -> None:

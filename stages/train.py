@@ -1,16 +1,19 @@
 """Train the classifier: data/normalized, data/context and labels -> model and history."""
 
+import sys
+
 import pandas as pd
 import torch
 
+from phonemes.checkpoint import Checkpoints, run_key
 from phonemes.corpus import read_array, read_phonemes
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import Split, place
+from phonemes.inference import place
 from phonemes.model import Architecture, build, initialize, save_model
 from phonemes.params import Params
-from phonemes.training import Epoch, Training, class_weights
-from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, run
+from phonemes.training import DivergedError, Training, class_weights
+from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, checkpoint_folder, run
 
 
 def announce(training: Training) -> None:
@@ -27,23 +30,36 @@ def announce(training: Training) -> None:
     )
 
 
+def keep(training: Training, architecture: Architecture) -> None:
+    """Write the network of the epoch with the best dev accuracy, and the history."""
+    best = training.best
+    if best is None:
+        return
+    with replacing(MODEL) as path:
+        facts = {"epoch": best.epoch, "dev_accuracy": best.dev_accuracy}
+        save_model(path, architecture, training.best_state, facts)
+    with replacing(HISTORY) as path:
+        pd.DataFrame(training.history).to_csv(path, index=False, lineterminator="\n")
+    print(
+        f"kept epoch {best.epoch} of {len(training.history)}, the best on dev accuracy: "
+        f"{best.dev_accuracy:.4f}"
+    )
+
+
 def main(params: Params) -> None:
-    """Train, and keep the network of the epoch with the best dev accuracy."""
+    """Train, or go on training, and keep the best epoch; of a diverged run too."""
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
     phonemes = read_phonemes(CORPUS)
-
-    def load(split: str) -> Split:
-        return place(
+    arrays = {
+        split: (
             read_array(NORMALIZED / f"{split}.npy"),
             read_array(CONTEXT / f"{split}.npy"),
             read_array(CORPUS / f"labels/{split}.npy"),
-            params.data,
-            device,
-            dtype,
         )
-
-    train, dev = load("train"), load("dev")
+        for split in ("train", "dev")
+    }
+    train, dev = (place(*read, params.data, device, dtype) for read in arrays.values())
     assert train.labels is not None
     torch.manual_seed(params.train.seed)  # initialization and dropout
     architecture = Architecture.of(params.train, train.windows.shape[1], len(phonemes))
@@ -52,23 +68,23 @@ def main(params: Params) -> None:
     weights = class_weights(train.labels, len(phonemes), params.train.class_weights)
     training = Training(network.to(device), train, dev, params.train, weights, dtype)
     announce(training)
-    history: list[Epoch] = []
-    best = None
-    for epoch in training.epochs(params.runtime.progress):
-        history.append(epoch)
-        if best is None or epoch.dev_accuracy > best.dev_accuracy:
-            best = epoch
-            state = {name: value.cpu().clone() for name, value in network.state_dict().items()}
-    assert best is not None
-    facts = {"epoch": best.epoch, "dev_accuracy": best.dev_accuracy}
-    with replacing(MODEL) as path:
-        save_model(path, architecture, state, facts)
-    with replacing(HISTORY) as path:
-        pd.DataFrame(history).to_csv(path, index=False, lineterminator="\n")
-    print(
-        f"kept epoch {best.epoch} of {len(history)}, the best on dev accuracy: "
-        f"{best.dev_accuracy:.4f}"
-    )
+    key = run_key(params, [*arrays["train"], *arrays["dev"]], [device, dtype, len(phonemes)])
+    checkpoints = Checkpoints(checkpoint_folder(), key)
+    planned = params.train.epochs
+    state, why = checkpoints.load(planned, params.train.schedule)
+    if why:
+        print(why, flush=True)
+    if state:
+        training.restore(state)
+    try:
+        for epoch in training.epochs(params.runtime.progress):
+            warning = checkpoints.save(training.state(), planned, last=epoch.epoch == planned)
+            if warning:
+                print(warning, file=sys.stderr)
+    except DivergedError:
+        keep(training, architecture)
+        raise
+    keep(training, architecture)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""Where a training run stands, stored after an epoch so that a killed run goes on from there.
+
+A checkpoint is found by a key: a digest of everything that shapes the run, parameters,
+arrays, code, torch, device and threads. Another run cannot take it for its own, and a
+run that goes on from it ends with the bytes of one that was never disturbed. How many
+epochs are planned is not part of the key where the schedule does not look at it, so a
+longer run goes on from a shorter one.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phonemes.files import replacing
+from phonemes.params import Params
+from phonemes.schedule import LOOK_AT_THE_END
+
+KEPT = 3  # checkpoints of other runs; each takes about four times the network
+SHARE = 0.05  # of the time, at most, that writing checkpoints may take
+
+
+def run_key(params: Params, arrays: Iterable[NDArray], facts: Sequence[object]) -> str:
+    """Return the name under which a run's checkpoints are found.
+
+    Args:
+        params: train and data count, but not train.epochs.
+        arrays: all that is read: frames, starts and labels of train and dev.
+        facts: what else decides the bytes, such as the device.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    values = asdict(params.train) | asdict(params.data)
+    del values["epochs"]
+    described = [values, *map(str, facts), torch.__version__, torch.get_num_threads()]
+    digest.update(json.dumps(described, sort_keys=True).encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    for module in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(module.read_bytes())
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints of one run, in a folder shared by all runs."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self.path = folder / f"{key}.pt"
+        self._written, self._cost = -float("inf"), 0.0  # s: when last, and how long it took
+
+    def load(self, epochs: int, schedule: str) -> tuple[dict[str, Any] | None, str]:
+        """Return the state to go on from, or None, and a line that says why.
+
+        A file that cannot be read is no reason to fail: the run begins anew.
+        """
+        try:
+            stored = torch.load(self.path, map_location="cpu", weights_only=True)
+            planned, state = stored["planned"], stored["state"]
+            done = len(state["history"])
+        except FileNotFoundError:
+            return None, ""
+        except Exception as error:  # torch raises many kinds on a broken file
+            return None, f"the checkpoint {self.path} is broken and not used: {error}"
+        if planned != epochs and schedule in LOOK_AT_THE_END:
+            return None, (
+                f"a run of {planned} epochs is stored, but train.schedule {schedule} depends on "
+                "train.epochs: training starts afresh"
+            )
+        if done >= epochs:
+            return None, ""
+        return state, f"going on after epoch {done}, {done} of {epochs} epochs saved"
+
+    def save(self, state: dict[str, Any], planned: int, *, last: bool) -> str:
+        """Write the state unless the last writing was too recent; return a warning or "".
+
+        A full disk costs this checkpoint, not the one before and not the training.
+        """
+        started = time.perf_counter()
+        if not last and started - self._written < self._cost / SHARE:
+            return ""
+        try:
+            with replacing(self.path) as path, path.open("wb") as file:
+                torch.save({"planned": planned, "state": state}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            others = sorted(
+                set(self.path.parent.glob("*.pt")) - {self.path}, key=lambda p: p.stat().st_mtime
+            )
+            for old in others[:-KEPT]:
+                old.unlink(missing_ok=True)
+        except (OSError, RuntimeError) as error:  # torch's writer raises either
+            return f"warning: no checkpoint was written: {error}"
+        self._written = time.perf_counter()
+        self._cost = self._written - started
+        return ""
