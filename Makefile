@@ -18,7 +18,7 @@ install: $(INSTALLED)  ## make a virtual environment with pinned versions
 
 reproduce: $(INSTALLED)  ## rebuild whatever is out of date, then show the metrics and where the plots are
 	PATH="$(BIN):$$PATH" dvc repro
-	$(BIN)/dvc metrics show
+	$(BIN)/dvc metrics diff --all
 	$(BIN)/dvc plots show
 
 test: $(INSTALLED)  ## style, types and tests: what CI runs

@@ -1,13 +1,15 @@
-"""Speed and peak memory of the corpus, normalize and context stages on a corpus of the course's size.
+"""Speed and peak memory of the stages on a corpus of the course's size.
 
     python -m benchmarks.large_corpus /tmp/large
 
 writes random frames as the course's files, 18.5 million in train unless told otherwise,
-into the folder, runs the three stages there and prints a line each. The folder, which
-must not exist, takes 4 times the size of the frames and is removed at the end.
+into the folder, runs corpus, normalize and context there and prints a line each; with
+--train also one epoch of a small network, evaluate and predict. The folder, which must
+not exist, takes 4 times the size of the frames and is removed at the end.
 """
 
 import argparse
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -16,9 +18,19 @@ import time
 from pathlib import Path
 
 import numpy as np
+import yaml
+
+from phonemes.schema import Loader
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("corpus", "normalize", "context")
+LATER_STAGES = ("train", "evaluate", "predict")
+CHANGES = {
+    "corpus": {"source": "arrays"},
+    "data": {"k": 8},
+    "train": {"hidden": [64, 64], "batch_size": 16384, "epochs": 1},
+    "runtime": {"progress": False},
+}
 
 
 def write_split(folder: Path, split: str, utterances: int, frames: int, bands: int) -> None:
@@ -46,23 +58,32 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=14_542)
     parser.add_argument("--frames", type=int, default=18_482_968, help="of train")
     parser.add_argument("--bands", type=int, default=40)
+    parser.add_argument("--train", action="store_true", help="run the later stages too")
     arguments = parser.parse_args()
     raw = arguments.folder / "data/raw"
     raw.mkdir(parents=True)
+    spawn = multiprocessing.get_context("spawn")
     try:
         total = 0
         sizes = {"train": 1.0, "dev": 0.0844, "test": 0.0876}
         for split, share in sizes.items():
             frames = int(arguments.frames * share)
+            utterances = max(2, int(arguments.utterances * share))
             total += frames
-            write_split(
-                raw, split, max(2, int(arguments.utterances * share)), frames, arguments.bands
+            # a process of its own: a child's peak memory begins at its parent's
+            writer = spawn.Process(
+                target=write_split, args=(raw, split, utterances, frames, arguments.bands)
             )
-        text = (ROOT / "params.yaml").read_text("utf-8")
-        text = text.replace("source: synthetic ", "source: arrays ", 1)
-        (arguments.folder / "params.yaml").write_text(text, "utf-8")
+            writer.start()
+            writer.join()
+            if writer.exitcode:
+                sys.exit(f"{split} could not be written")
+        params = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
+        for section, changes in CHANGES.items():
+            params[section] |= changes
+        (arguments.folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
         print(f"{total:,} frames of {arguments.bands} bands")
-        for stage in STAGES:
+        for stage in STAGES + LATER_STAGES * arguments.train:
             started = time.perf_counter()
             environment = os.environ | {"PYTHONPATH": str(ROOT)}
             command = [sys.executable, "-m", f"stages.{stage}"]

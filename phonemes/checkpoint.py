@@ -10,6 +10,7 @@ longer run goes on from a shorter one.
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -44,8 +45,8 @@ def run_key(params: Params, arrays: Iterable[NDArray], facts: Sequence[object]) 
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
-    for module in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(module.read_bytes())
+    for name in sorted(name for name in sys.modules if name.startswith("phonemes.")):
+        digest.update(Path(str(sys.modules[name].__file__)).read_bytes())
     return digest.hexdigest()
 
 

@@ -58,6 +58,15 @@ def place(
     )
 
 
+def gather(split: Split, frames: Tensor | slice) -> Tensor:
+    """Return the windows of some frames of a split, (B, W C)."""
+    rows = split.starts[frames]
+    if split.windows.device.type == "cpu" and split.windows.dtype == torch.float32:
+        # numpy copies a window as a whole, torch number by number: three times as long
+        return torch.from_numpy(split.windows.numpy()[rows.numpy()])
+    return split.windows[rows]
+
+
 @torch.inference_mode()
 def classify(network: nn.Module, split: Split, batch: int, dtype: torch.dtype) -> Outcomes:
     """Run the network over every frame of a split, in order, `batch` frames at a time."""
@@ -69,7 +78,7 @@ def classify(network: nn.Module, split: Split, batch: int, dtype: torch.dtype) -
     for first in range(0, count, batch):
         rows = slice(first, first + batch)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = network(split.windows[split.starts[rows]]).float()  # (B, P)
+            logits = network(gather(split, rows)).float()  # (B, P)
         predicted[rows] = logits.argmax(1)
         if split.labels is not None:
             labels = split.labels[rows]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from phonemes.errors import InputError
-from phonemes.inference import Split, classify
+from phonemes.inference import Split, classify, gather
 from phonemes.params import Train
 from phonemes.schedule import rate_factor
 
@@ -290,7 +290,7 @@ class Training:
         assert self.train.labels is not None
         frames = self._order[self._cursor * self.batch + self._lane]  # (B,)
         labels = self.train.labels[frames]
-        windows = self.train.windows[self.train.starts[frames]]  # (B, W C)
+        windows = gather(self.train, frames)  # (B, W C)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(windows).float()  # (B, P)
