@@ -56,7 +56,12 @@ def pad(frames: Frames, starts: Starts, k: int, padding: str) -> Frames:
     """
     jumps = np.flatnonzero(np.diff(starts) != 1)  # from an utterance to the next
     gap = _gap(k, padding)
-    if len(starts) != len(frames) or (np.diff(starts)[jumps] != 1 + gap).any():
+    if (
+        len(starts) != len(frames)
+        or not len(starts)
+        or starts[0] != 0
+        or (np.diff(starts)[jumps] != 1 + gap).any()
+    ):
         raise InputError(
             "the context index was made for other utterances, data.k or data.padding; "
             "run `dvc repro`, or the stages from context on"

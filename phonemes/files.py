@@ -61,9 +61,9 @@ class NpyAppender:
         self.rows += len(rows)
 
     def __exit__(self, *error: object) -> None:
-        self._file.seek(0)
-        self._write_header()
-        self._file.close()
+        with self._file:  # which closes it, even where the disk takes no more
+            self._file.seek(0)
+            self._write_header()
 
     def _write_header(self) -> None:
         header = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from phonemes.context import Starts, pad
 from phonemes.corpus import Frames, Labels
+from phonemes.errors import InputError
 from phonemes.params import Data
 
 
@@ -50,12 +51,34 @@ def place(
         dtype: of the frames; bfloat16 loses nothing where the first layer would round to it.
     """
     padded = torch.from_numpy(pad(frames, starts, data.k, data.padding)).to(device, dtype)
+    if not padded.sum().isfinite():  # needs no memory; a sum that overflows could not train
+        raise InputError(
+            "the normalized frames hold NaN, infinity or huge numbers; delete data/normalized and "
+            "run `dvc repro`"
+        )
     rows, bands = padded.shape
     return Split(
         padded.as_strided((rows - 2 * data.k, (2 * data.k + 1) * bands), (bands, 1)),
         torch.tensor(starts, device=device),
         None if labels is None else torch.tensor(labels, device=device, dtype=torch.int64),
     )
+
+
+def require_fit(network: nn.Sequential, split: Split, classes: int) -> None:
+    """Refuse a split whose windows, or an inventory whose size, are not the network's.
+
+    Raises:
+        InputError: says both sizes.
+    """
+    weights = [layer.weight for layer in network if isinstance(layer, nn.Linear)]
+    sizes = (weights[0].shape[1], weights[-1].shape[0])  # W C and P
+    given = (split.windows.shape[1], classes)
+    if sizes != given:
+        raise InputError(
+            f"the network takes windows of {sizes[0]} values and tells {sizes[1]} phonemes apart, "
+            f"the data have {given[0]} and {given[1]}: other bands, data.k or corpus; "
+            "run `dvc repro`"
+        )
 
 
 def gather(split: Split, frames: Tensor | slice) -> Tensor:

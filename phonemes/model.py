@@ -4,6 +4,7 @@ Nothing but feed-forward layers can be configured. A stored model is a dictionar
 tensors and plain values, read back without unpickling code (`weights_only`).
 """
 
+import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -118,9 +119,19 @@ def load_model(path: Path, device: torch.device) -> tuple[nn.Sequential, dict[st
         architecture = Architecture(**{**values, "hidden": tuple(values["hidden"])})
         network = build(architecture)
         network.load_state_dict(stored["state"])
-        facts = stored["facts"]
+        facts = dict(stored["facts"])
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run `dvc repro` to make it") from None
+    except pickle.UnpicklingError:  # torch's own text advises to run what is in the file
+        raise InputError(
+            f"{path} is not a model of this pipeline: it holds more than tensors and plain values "
+            "and could run code; delete it and run `dvc repro`"
+        ) from None
     except Exception as error:  # torch raises many kinds on a broken file
-        raise InputError(f"{path} is not a model of this pipeline: {error}") from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise InputError(
+            f"{path} is not a model of this pipeline: {reason}; delete it and run `dvc repro`"
+        ) from None
+    if not all(value.isfinite().all() for value in network.state_dict().values()):
+        raise InputError(f"{path} holds NaN or infinity; delete it and run `dvc repro`")
     return network.to(device).eval(), facts

@@ -46,7 +46,7 @@ def load(path: Path) -> NDArray:
         InputError: names the file and why it is refused; it is the only exception.
     """
     if not path.is_file():  # a pipe or a device would never end
-        raise InputError(f"{path} is not a file")
+        raise InputError(f"{path} is not a file; put the .npy file itself in its place")
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy's remarks on headers by Python 2
@@ -63,7 +63,10 @@ def _read(file: BinaryIO) -> NDArray:
     if start.startswith(ARCHIVES):
         raise InputError("is an archive; unpack it and give the .npy files in it")
     if start not in HEADERS:
-        raise InputError(f"is not an .npy file: it starts with {start!r}")
+        raise InputError(
+            f"is not an .npy file: it starts with {start!r}; write it with np.save, or download "
+            "it again"
+        )
     shape, fortran, dtype = HEADERS[start](file)
     if not dtype.hasobject:
         return _from_bytes(file.read(), dtype, shape, "F" if fortran else "C")

@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from phonemes.context import window_milliseconds, window_starts
-from phonemes.corpus import SPLITS, read_array
+from phonemes.corpus import SPLITS, read_lengths
 from phonemes.files import replacing
 from phonemes.params import Params
 from stages import CONTEXT, CORPUS, WINDOW, run
@@ -19,7 +19,7 @@ def main(params: Params) -> None:
     with replacing(CONTEXT) as folder:
         folder.mkdir()
         for split in SPLITS:
-            lengths = read_array(CORPUS / f"lengths/{split}.npy")
+            lengths = read_lengths(CORPUS, split)
             starts = window_starts(lengths, k, params.data.padding)
             np.save(folder / f"{split}.npy", starts)
             count += len(starts)

@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from phonemes.corpus import read_array, read_phonemes
+from phonemes.corpus import read_frames, read_labels, read_lengths, read_phonemes, read_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import classify, place
+from phonemes.inference import classify, place, require_fit
 from phonemes.model import load_model, parameter_count
 from phonemes.params import Params
 from phonemes.plots import (
@@ -32,13 +32,20 @@ DECIMALS = 5  # of stored scores: finer than any corpus's interval
 
 
 def predict(
-    split: str, network: nn.Module, params: Params, device: torch.device, dtype: torch.dtype
+    split: str,
+    classes: int,
+    network: nn.Sequential,
+    params: Params,
+    device: torch.device,
+    dtype: torch.dtype,
 ) -> Predictions:
     """Classify a labelled split."""
-    labels = read_array(CORPUS / f"labels/{split}.npy")
-    frames = read_array(NORMALIZED / f"{split}.npy")
-    starts = read_array(CONTEXT / f"{split}.npy")
+    lengths = read_lengths(CORPUS, split)
+    starts = read_starts(CONTEXT / f"{split}.npy", int(lengths.sum()))
+    frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
+    labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
     placed = place(frames, starts, labels, params.data, device, dtype)
+    require_fit(network, placed, classes)
     outcomes = classify(network, placed, params.runtime.batch_size, dtype)
     return Predictions(labels, *(values.cpu().numpy() for values in outcomes))
 
@@ -49,13 +56,13 @@ def main(params: Params) -> None:
     dtype = choose_precision(params.train.precision, device)
     network, facts = load_model(MODEL, device)
     phonemes = read_phonemes(CORPUS)
-    results: dict[str, Any] = {"model": {"parameters": parameter_count(network), **facts}}
+    model = {"parameters": parameter_count(network), "epoch": facts["epoch"]}
+    results: dict[str, Any] = {"model": model}
     labelled = [split for split in ("dev", "test") if (CORPUS / f"labels/{split}.npy").exists()]
     with replacing(TABLES) as tables:
         for split in labelled:
-            predictions = predict(split, network, params, device, dtype)
-            lengths = read_array(CORPUS / f"lengths/{split}.npy")
-            sums = utterance_sums(predictions, lengths, phonemes)
+            predictions = predict(split, len(phonemes), network, params, device, dtype)
+            sums = utterance_sums(predictions, read_lengths(CORPUS, split), phonemes)
             scores = with_intervals(sums, params.evaluate.resamples, params.evaluate.seed)
             results[split] = {name: round(score, DECIMALS) for name, score in scores.items()}
             counts = confusion_counts(predictions.labels, predictions.predicted, len(phonemes))
@@ -68,13 +75,14 @@ def main(params: Params) -> None:
             }.items():
                 table.to_csv(tables / f"{split}/{name}.csv", index=False, lineterminator="\n")
             if split == "dev":
-                with replacing(CONFUSION) as path:
-                    save_png(confusion_figure(counts, phonemes, "Confusions on dev"), path)
+                picture = confusion_figure(counts, phonemes, "Confusions on dev")
             print(
                 f"{split}: accuracy {scores['accuracy']:.4f} "
                 f"({scores['accuracy_low']:.4f} to {scores['accuracy_high']:.4f}), "
                 f"macro F1 {scores['macro_f1']:.4f}, cross-entropy {scores['cross_entropy']:.4f}"
             )
+    with replacing(CONFUSION) as path:
+        save_png(picture, path)
     with replacing(SCORES) as path:
         path.write_text(json.dumps(results, indent=2) + "\n", "utf-8", newline="\n")
 

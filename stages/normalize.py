@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from phonemes.corpus import SPLITS, read_array, read_utterances
+from phonemes.corpus import SPLITS, read_frames, read_lengths, read_utterances
 from phonemes.files import NpyAppender, replacing
 from phonemes.normalize import group_utterances, identity, normalized, statistics
 from phonemes.params import Params
@@ -18,11 +18,10 @@ def main(params: Params) -> None:
     with replacing(NORMALIZED) as folder:
         folder.mkdir()
         for split in SPLITS:
-            frames = read_array(CORPUS / f"frames/{split}.npy")
-            lengths = read_array(CORPUS / f"lengths/{split}.npy")
-            groups = group_utterances(
-                over, [speaker for _, speaker in read_utterances(CORPUS, split)]
-            )
+            lengths = read_lengths(CORPUS, split)
+            frames = read_frames(CORPUS / f"frames/{split}.npy", int(lengths.sum()))
+            utterances = read_utterances(CORPUS, split, len(lengths))
+            groups = group_utterances(over, [speaker for _, speaker in utterances])
             if over == "none":
                 given = identity(frames.shape[1])
             elif over != "corpus" or split == "train":  # dev and test never enter the corpus's

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from phonemes.corpus import read_array, read_phonemes
+from phonemes.corpus import read_frames, read_phonemes, read_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import classify, place
+from phonemes.inference import classify, place, require_fit
 from phonemes.model import load_model
 from phonemes.params import Params
 from stages import CONTEXT, CORPUS, MODEL, NORMALIZED, PREDICTIONS, run
@@ -17,17 +17,14 @@ def main(params: Params) -> None:
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
     network, _ = load_model(MODEL, device)
-    test = place(
-        read_array(NORMALIZED / "test.npy"),
-        read_array(CONTEXT / "test.npy"),
-        None,
-        params.data,
-        device,
-        dtype,
-    )
+    phonemes = read_phonemes(CORPUS)
+    starts = read_starts(CONTEXT / "test.npy")
+    frames = read_frames(NORMALIZED / "test.npy", len(starts))
+    test = place(frames, starts, None, params.data, device, dtype)
+    require_fit(network, test, len(phonemes))
     labels = classify(network, test, params.runtime.batch_size, dtype).predicted.cpu().numpy()
     if params.predict.label == "phoneme":
-        labels = np.array(read_phonemes(CORPUS))[labels]
+        labels = np.array(phonemes)[labels]
     table = pd.DataFrame({"id": np.arange(len(labels)), "label": labels})
     with replacing(PREDICTIONS) as path:
         table.to_csv(path, index=False, lineterminator="\n")

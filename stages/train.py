@@ -6,10 +6,10 @@ import pandas as pd
 import torch
 
 from phonemes.checkpoint import Checkpoints, run_key
-from phonemes.corpus import read_array, read_phonemes
+from phonemes.corpus import read_frames, read_labels, read_phonemes, read_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import place
+from phonemes.inference import place, require_fit
 from phonemes.model import Architecture, build, initialize, save_model
 from phonemes.params import Params
 from phonemes.training import DivergedError, Training, class_weights
@@ -51,19 +51,18 @@ def main(params: Params) -> None:
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
     phonemes = read_phonemes(CORPUS)
-    arrays = {
-        split: (
-            read_array(NORMALIZED / f"{split}.npy"),
-            read_array(CONTEXT / f"{split}.npy"),
-            read_array(CORPUS / f"labels/{split}.npy"),
-        )
-        for split in ("train", "dev")
-    }
+    arrays = {}
+    for split in ("train", "dev"):
+        starts = read_starts(CONTEXT / f"{split}.npy")
+        frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
+        labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), len(phonemes))
+        arrays[split] = frames, starts, labels
     train, dev = (place(*read, params.data, device, dtype) for read in arrays.values())
     assert train.labels is not None
     torch.manual_seed(params.train.seed)  # initialization and dropout
     architecture = Architecture.of(params.train, train.windows.shape[1], len(phonemes))
     network = build(architecture)
+    require_fit(network, dev, len(phonemes))
     initialize(network, params.train.initialization)
     weights = class_weights(train.labels, len(phonemes), params.train.class_weights)
     training = Training(network.to(device), train, dev, params.train, weights, dtype)

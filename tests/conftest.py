@@ -1,5 +1,6 @@
 """What several test modules share: quiet hypothesis settings, one thread, small parameters."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,20 @@ from phonemes.params import Data, Params, Train, load
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("project")
 torch.set_num_threads(1)
+
+TALLY = pytest.StashKey[Counter]()
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig) -> Counter:
+    """Return counts of what was tried, by name; printed at the end."""
+    return pytestconfig.stash.setdefault(TALLY, Counter())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if tried := terminalreporter.config.stash.get(TALLY, None):
+        counts = ", ".join(f"{count:,} {name}" for name, count in sorted(tried.items()))
+        terminalreporter.write_line(f"bad data: {counts}")
 
 
 @pytest.fixture(scope="session")

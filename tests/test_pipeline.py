@@ -138,7 +138,8 @@ def test_the_classifier_learns(project):
     assert "test" not in scores  # it has no labels
     history = pd.read_csv(project / "metrics/history.csv")
     assert history.epoch.tolist() == [1, 2]
-    assert scores["model"]["dev_accuracy"] == history.dev_accuracy.max()
+    assert scores["model"]["epoch"] == history.dev_accuracy.argmax() + 1
+    assert scores["dev"]["accuracy"] == pytest.approx(history.dev_accuracy.max(), abs=1e-5)
 
 
 def test_predictions_have_one_row_a_test_frame_in_order(project):

@@ -355,7 +355,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("content", "message"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_hostile_file_is_refused_and_leaves_no_trace(content, message, tmp_path, monkeypatch):
+def test_a_hostile_file_is_refused_and_leaves_no_trace(
+    content, message, tmp_path, monkeypatch, tally
+):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     canary = tmp_path / "trace"
@@ -364,6 +366,7 @@ def test_a_hostile_file_is_refused_and_leaves_no_trace(content, message, tmp_pat
         load_bytes(content.replace(b"{canary}", b"./trace!"), tmp_path)
     assert str(error.value).startswith(f"{tmp_path / 'some.npy'}: ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["canary.py", "some.npy"]
+    tally["hostile arrays refused"] += 1
 
 
 @pytest.mark.parametrize("protocol", [2, 5])
@@ -410,7 +413,8 @@ def damaged(draw):
 
 @given(content=damaged())
 @settings(max_examples=500, deadline=None)
-def test_a_damaged_file_yields_an_array_or_an_input_error(folder, content):
+def test_a_damaged_file_yields_an_array_or_an_input_error(folder, content, tally):
+    tally["inputs fuzzed"] += 1
     try:
         array = load_bytes(content, folder)
     except InputError as error:

@@ -11,9 +11,12 @@ inventory comes from `phonemes.txt` where there is one, else from the labels of 
 and dev. Links out of the data folder are refused, and whatever `safe_numpy` refuses.
 """
 
+import filecmp
+import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +43,7 @@ SUBSETS = {
 CLASSES = (40, 71, 138, 346)  # of the editions
 SENTENCE_MARKS = (["<sos>", "<eos>"], ["[SOS]", "[EOS]"])
 MISREAD = {f"{vowel}O": f"{vowel}0" for vowel in VOWELS}  # a scanned 0, as in AEO
+NO_TEXT = re.compile("[\ud800-\udfff]")  # Python's stand-ins for bytes that are no UTF-8
 TELLING = {*ARPABET_PLAIN} ^ {*ARPABET_STRESS}  # phonemes that only one of the two has
 
 
@@ -64,6 +68,8 @@ def open_source(path: Path) -> Source:
         if not flat and (place / "test_order.csv").exists():
             files["test"] = _in_order(files["test"], _find(place, "test_order.csv"))
             break
+    if flat:
+        _refuse_copies({split: found.features[0] for split, found in files.items()})
     if (folder / "phonemes.txt").exists():
         phonemes = _read_phonemes(_find(folder, "phonemes.txt"))
     else:
@@ -106,13 +112,17 @@ def _listing(folder: Path) -> str:
 def _find(folder: Path, *names: str) -> Path:
     """Return the path of the first of `names` that is in `folder`."""
     for name in names:
-        if (folder / name).exists():
-            return _contained(folder / name, folder)
-    raise InputError(f"{folder} has no {' or '.join(names)}; it holds {_listing(folder)}")
+        path = folder / name
+        if path.exists() or path.is_symlink():  # a link to nowhere is refused when it is read
+            return _contained(path, folder)
+    raise InputError(
+        f"{folder} has no {' or '.join(names)}; it holds {_listing(folder)}: add what is missing"
+    )
 
 
 def _contained(path: Path, folder: Path) -> Path:
-    if not path.resolve().is_relative_to(folder.resolve()):
+    # realpath, as Path.resolve raises on links to themselves before Python 3.13
+    if not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise InputError(f"{path} is a link out of {folder}; put what it points to in its place")
     return path
 
@@ -128,6 +138,16 @@ def _find_flat(folder: Path, split: str) -> _Files:
     return _Files([features], [_find(folder, *labels)])
 
 
+def _refuse_copies(features: dict[str, Path]) -> None:
+    for (split, path), (other, copy) in combinations(features.items(), 2):
+        # a pipe has size 0 and would never end; whatever is no file is refused when it is read
+        if path.is_file() and copy.is_file() and filecmp.cmp(path, copy, shallow=False):
+            raise InputError(
+                f"{copy} is a copy of {path}, so scores of {other} would not be those of data "
+                f"unseen in {split}; put the right file in its place"
+            )
+
+
 def _find_tree(folder: Path, split: str) -> _Files:
     subsets = [name for name in SUBSETS[split] if (folder / name).exists()] or SUBSETS[split][:1]
     features = [file for name in subsets for file in _npy_files(folder, f"{name}/mfcc")]
@@ -138,7 +158,9 @@ def _find_tree(folder: Path, split: str) -> _Files:
     if unlabelled := set(wanted) - set(labels):
         raise InputError(f"{_examples(unlabelled)} missing; every mfcc file needs a transcript")
     if unheard := set(labels) - set(wanted):
-        raise InputError(f"{_examples(unheard)} without a file of the same name in mfcc")
+        raise InputError(
+            f"{_examples(unheard)} without a file of the same name in mfcc; add or delete"
+        )
     return _Files(features, wanted)
 
 
@@ -155,6 +177,9 @@ def _npy_files(folder: Path, name: str) -> list[Path]:
     """Return the .npy files of a folder in the order of their names."""
     inside = _find(folder, name)
     files = sorted(file for file in inside.glob("*.npy") if not file.name.startswith("."))
+    for file in files:
+        if NO_TEXT.search(file.name):
+            raise InputError(f"{str(file)!r}: its name is not UTF-8; rename the file")
     # only links are resolved: there may be 260,000 files
     return [_contained(file, folder) if file.is_symlink() else file for file in files]
 
@@ -162,24 +187,29 @@ def _npy_files(folder: Path, name: str) -> list[Path]:
 def _in_order(files: _Files, order: Path) -> _Files:
     """Return the test files in the order of the names in a CSV file's first column."""
     by_name = {file.stem: file for file in files.features}
-    features = []
+    features: dict[Path, None] = {}  # an ordered set
     for row, name in enumerate(_read_column(order, 0, str)):
         stem = str(name).removesuffix(".npy")
         if stem not in by_name:  # a name is only looked up, so it cannot lead elsewhere
-            raise InputError(f"{order}, row {row}: there is no {name!r} in test-clean/mfcc")
-        features.append(by_name[stem])
+            raise InputError(
+                f"{order}, row {row}: there is no {name!r} in test-clean/mfcc; add or delete"
+            )
+        if by_name[stem] in features:
+            raise InputError(f"{order}, row {row}: {name!r} is listed twice; remove one")
+        features[by_name[stem]] = None
     if unlisted := set(files.features) - set(features):
         raise InputError(f"{_examples(unlisted)} not in {order}; add or delete")
-    return _Files(features, None if files.labels is None else [*map(_transcript, features)])
+    return _Files([*features], None if files.labels is None else [*map(_transcript, features)])
 
 
 def _read_column(path: Path, column: str | int, dtype: type | None = None) -> NDArray:
     """Return a column of a CSV file, (rows,)."""
     try:
         table = pd.read_csv(path, usecols=[column], dtype=dtype, index_col=False, low_memory=False)
-        return table.iloc[:, 0].to_numpy()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+        wanted = "" if column == 0 else f" with a column {column}"
+        raise InputError(f"{path} cannot be read: {error}; expected CSV in UTF-8{wanted}") from None
+    return table.iloc[:, 0].to_numpy()
 
 
 def _read_flat(split: str, files: _Files, phonemes: Sequence[str]) -> Iterator[Utterance]:
@@ -201,7 +231,7 @@ def _read_flat(split: str, files: _Files, phonemes: Sequence[str]) -> Iterator[U
         where = f"{labels_path}, utterance"
     for number, (item, stored) in enumerate(zip(frames, labels, strict=True)):
         targets = None if stored is None else _indices(stored, phonemes, f"{where} {number}")
-        yield Utterance(f"{split}-{number:05d}", "", item, targets)
+        yield Utterance(f"{split}-{number:05d}", "", item, targets, str(path))
 
 
 def _load_all(path: Path) -> list[NDArray]:
@@ -226,6 +256,8 @@ def _read_rows(path: Path, lengths: list[int]) -> list[NDArray]:
             f"{path} has {len(labels)} rows, the utterances have {sum(lengths)} frames; "
             "take both from one edition"
         )
+    if (gaps := np.flatnonzero(pd.isna(labels))).size:
+        raise InputError(f"{path}, row {gaps[0]}: has no label; every frame needs one")
     return np.split(labels, np.cumsum(lengths)[:-1])
 
 
@@ -235,7 +267,7 @@ def _read_tree(_split: str, files: _Files, phonemes: Sequence[str]) -> Iterator[
         if files.labels is not None:
             targets = _indices(load(files.labels[number]), phonemes, str(files.labels[number]))
         speaker, _, rest = path.stem.partition("-")  # LibriSpeech: speaker-chapter-number
-        yield Utterance(path.stem, speaker if rest else "", load(path), targets)
+        yield Utterance(path.stem, speaker if rest else "", load(path), targets, str(path))
 
 
 def _is_text(labels: NDArray) -> bool:
@@ -258,8 +290,14 @@ def _indices(labels: NDArray, phonemes: Sequence[str], where: str) -> NDArray:
     """
     if not _is_text(labels):
         return labels  # the corpus checks them
-    if len(labels) > 1 and [*map(_name, labels[[0, -1]].tolist())] in SENTENCE_MARKS:
+    ends = [*map(_name, labels[[0, -1]].tolist())] if len(labels) > 1 else []
+    if ends in SENTENCE_MARKS:
         labels = labels[1:-1]
+    elif marks := [end for end in ends if end in chain.from_iterable(SENTENCE_MARKS)]:
+        raise InputError(
+            f"{where}: begins with {ends[0]!r} and ends with {ends[1]!r}; the sentence mark "
+            f"{marks[0]} has no partner: add it or remove {marks[0]}"
+        )
     distinct, first, places = np.unique(labels, return_index=True, return_inverse=True)
     known = [
         label_of(_name(name), phonemes, f"{where}, frame {frame}")
@@ -292,7 +330,7 @@ def _read_phonemes(path: Path) -> tuple[str, ...]:
     try:
         lines = [line.split() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
+        raise InputError(f"{path} cannot be read: {error}; save it as text in UTF-8") from None
     rows = [line if len(line) > 1 else [*line, str(index)] for index, line in enumerate(lines)]
     if not rows or {tuple(row[1:]) for row in rows} != {(str(n),) for n in range(len(rows))}:
         raise InputError(

@@ -101,7 +101,7 @@ def utterance(recording: Recording, tier: str, phonemes: str, features: Features
             phonemes,
             str(recording.alignment),
         )
-    return Utterance(recording.name, recording.speaker, frames, labels)
+    return Utterance(recording.name, recording.speaker, frames, labels, str(recording.audio))
 
 
 def read_sound(path: Path) -> Sound:
@@ -112,6 +112,8 @@ def read_sound(path: Path) -> Sound:
     """
     import soundfile
 
+    if not path.is_file():  # a pipe would never end
+        raise InputError(f"cannot read {path}: it is not a file; put the recording in its place")
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (S, channels)
     except (OSError, ValueError, MemoryError, soundfile.SoundFileError) as error:

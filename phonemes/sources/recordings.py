@@ -15,6 +15,7 @@ corpus.audio.alignments. Other files, and hidden ones, are left alone.
 """
 
 import glob
+import re
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -38,6 +39,7 @@ LAYOUTS = {
     "timit": Layout((".wav",), ".PHN"),
     "arctic": Layout((".wav",), ".lab", ("wav", "lab")),
 }
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # Python's stand-ins for bytes that are no UTF-8
 
 
 class Recording(NamedTuple):
@@ -104,6 +106,8 @@ def _by_name(path: Path, suffixes: tuple[str, ...], folder: str | None) -> dict[
         if file.suffix.lower() not in suffixes or folder not in (None, file.parent.name):
             continue
         name = str(file.with_suffix(""))
+        if _NO_TEXT.search(name):
+            raise InputError(f"{str(path / file)!r}: its name is not UTF-8; rename the file")
         if name.endswith(".WAV"):  # TIMIT is often copied with a NAME.WAV.wav beside NAME.WAV
             name = name.removesuffix(".WAV")
             if name in files:

@@ -5,6 +5,7 @@ the first folder, from a list, or as seeded shares of the speakers.
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -135,9 +136,17 @@ def share_speakers(speakers: Iterable[str], audio: Audio) -> dict[str, str]:
 def _listed(files: Mapping[str, PurePosixPath], path: Path, audio: Audio) -> dict[str, Place]:
     """Return the places of recordings as a CSV lists them, file by file or speaker by speaker."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:  # a ValueError where it cannot be decoded or parsed
-        raise InputError(f"cannot read corpus.audio.speakers, {path}: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of values beyond the header
+            table = pd.read_csv(
+                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+            )
+    # a ValueError where it cannot be decoded or parsed
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise InputError(
+            f"cannot read corpus.audio.speakers, {path}: {str(error).strip()}; expected CSV in "
+            "UTF-8, each row as long as its header"
+        ) from None
     key = "file" if "file" in table else "speaker"
     if not {key, "split"} <= set(table):
         raise InputError(
