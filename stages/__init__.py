@@ -43,7 +43,7 @@ def run(main: Callable[[Params], None]) -> None:
     except (MemoryError, RuntimeError) as error:  # torch's out of memory is a RuntimeError
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        reason = str(error).partition("\n")[0]
+        reason = ". ".join(str(error).partition("\n")[0].split(". ")[:3])  # advice follows
         sys.exit(
             f"error: the memory does not suffice: {reason}; lower train.batch_size, "
             "runtime.batch_size, train.hidden or data.k"

@@ -6,9 +6,10 @@ import time
 import numpy as np
 
 from phonemes.context import window_milliseconds, window_starts
-from phonemes.corpus import SPLITS, read_lengths
+from phonemes.corpus import SPLITS
 from phonemes.files import replacing
 from phonemes.params import Params
+from phonemes.stored import read_lengths
 from stages import CONTEXT, CORPUS, WINDOW, run
 
 

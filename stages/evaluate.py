@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from phonemes.corpus import read_frames, read_labels, read_lengths, read_phonemes, read_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
 from phonemes.inference import classify, place, require_fit
@@ -26,6 +25,7 @@ from phonemes.scoring import (
     utterance_sums,
     with_intervals,
 )
+from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes, read_starts
 from stages import CONFUSION, CONTEXT, CORPUS, MODEL, NORMALIZED, SCORES, TABLES, run
 
 DECIMALS = 5  # of stored scores: finer than any corpus's interval

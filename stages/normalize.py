@@ -4,10 +4,11 @@ import time
 
 import numpy as np
 
-from phonemes.corpus import SPLITS, read_frames, read_lengths, read_utterances
+from phonemes.corpus import SPLITS
 from phonemes.files import NpyAppender, replacing
 from phonemes.normalize import group_utterances, identity, normalized, statistics
 from phonemes.params import Params
+from phonemes.stored import read_frames, read_lengths, read_utterances
 from stages import CORPUS, NORMALIZED, run
 
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from phonemes.corpus import read_frames, read_phonemes, read_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
 from phonemes.inference import classify, place, require_fit
 from phonemes.model import load_model
 from phonemes.params import Params
+from phonemes.stored import read_frames, read_phonemes, read_starts
 from stages import CONTEXT, CORPUS, MODEL, NORMALIZED, PREDICTIONS, run
 
 

@@ -6,12 +6,12 @@ import pandas as pd
 import torch
 
 from phonemes.checkpoint import Checkpoints, run_key
-from phonemes.corpus import read_frames, read_labels, read_phonemes, read_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
 from phonemes.inference import place, require_fit
 from phonemes.model import Architecture, build, initialize, save_model
 from phonemes.params import Params
+from phonemes.stored import read_frames, read_labels, read_phonemes, read_starts
 from phonemes.training import DivergedError, Training, class_weights
 from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, checkpoint_folder, run
 

@@ -42,7 +42,7 @@ from hypothesis import strategies as st
 import stages
 from phonemes import safe_numpy
 from phonemes.alignments import frame_labels, read_alignment
-from phonemes.corpus import SPLITS, read_array, read_lengths
+from phonemes.corpus import SPLITS
 from phonemes.errors import InputError
 from phonemes.inventory import ARPABET_STRESS
 from phonemes.model import load_model
@@ -50,6 +50,7 @@ from phonemes.params import load
 from phonemes.sources.arrays import open_source
 from phonemes.sources.audio import read_sound
 from phonemes.sources.speakers import places
+from phonemes.stored import read_array, read_lengths
 from stages import CORPUS, MODEL, PREDICTIONS, SCORES
 
 ROOT = Path(__file__).parent.parent

@@ -9,17 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonemes.corpus import (
-    SPLITS,
-    Source,
-    SplitSummary,
-    Utterance,
-    read_array,
-    read_phonemes,
-    read_utterances,
-    write_corpus,
-)
+from phonemes.corpus import SPLITS, Source, SplitSummary, Utterance, write_corpus
 from phonemes.errors import InputError
+from phonemes.stored import read_array, read_phonemes, read_utterances
 
 PHONEMES = ("SIL", "AA", "B")
 lengths_of_splits = st.fixed_dictionaries(
