@@ -95,10 +95,8 @@ def main() -> None:
             if status:
                 sys.exit(f"{stage} failed")
             peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-            print(
-                f"{stage}: {total / seconds:,.0f} frames/s with start-up, {seconds:.1f} s, "
-                f"peak memory {peak / 2**30:.2f} GiB"
-            )
+            speed = f"{total / seconds:,.0f} frames/s with start-up, " * (stage in STAGES)
+            print(f"{stage}: {speed}{seconds:.1f} s, peak memory {peak / 2**30:.2f} GiB")
     finally:
         shutil.rmtree(arguments.folder)
 
