@@ -75,8 +75,13 @@ class Checkpoints:
                 f"a run of {planned} epochs is stored, but train.schedule {schedule} depends on "
                 "train.epochs: training starts afresh"
             )
-        if done >= epochs:
+        if done > epochs:
             return None, ""
+        if done == epochs:  # killed before its results were kept, or asked for once more
+            return state, (
+                f"all {epochs} epochs are saved, nothing is left to train; "
+                f"delete {self.path.parent} to train them anew"
+            )
         return state, f"going on after epoch {done}, {done} of {epochs} epochs saved"
 
     def save(self, state: dict[str, Any], planned: int, *, last: bool) -> str:

@@ -23,13 +23,15 @@ def replacing(path: Path) -> Iterator[Path]:
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):  # of a killed run
         _remove(stale)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    former = path.with_name(f".{path.name}.{os.getpid()}.former.partial")
     try:
         yield partial
         if path.is_dir() and partial.exists():
-            shutil.rmtree(path)
+            path.replace(former)  # a folder is removed file by file, and that can be cut short
         partial.replace(path)
     finally:
         _remove(partial)
+        _remove(former)
 
 
 def _remove(path: Path) -> None:

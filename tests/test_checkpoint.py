@@ -90,10 +90,24 @@ def test_where_the_schedule_looks_at_the_end_more_epochs_start_afresh_and_say_so
     )
 
 
-def test_a_finished_run_is_trained_again_from_the_start(tiny, one_side, tmp_path):
+def test_a_finished_run_has_nothing_left_to_train_and_says_how_to_begin_anew(
+    tiny, one_side, tmp_path
+):
+    finished = finish(new_training(tiny, one_side))
+    checkpoints = Checkpoints(tmp_path, "key")
+    checkpoints.save(finished.state(), 2, last=True)
+    state, why = checkpoints.load(2, "cosine")
+    assert why == (
+        f"all 2 epochs are saved, nothing is left to train; delete {tmp_path} to train them anew"
+    )
+    again = new_training(tiny, one_side, seed=99)
+    again.restore(state)
+    assert outcome(finish(again)) == outcome(finished)
+
+
+def test_fewer_epochs_start_afresh(tiny, one_side, tmp_path):
     checkpoints = Checkpoints(tmp_path, "key")
     checkpoints.save(finish(new_training(tiny, one_side)).state(), 2, last=True)
-    assert checkpoints.load(2, "constant") == (None, "")
     assert checkpoints.load(1, "constant") == (None, "")
 
 
