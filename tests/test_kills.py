@@ -329,6 +329,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_mixes_nothing(
     shutil.copytree(undisturbed, project, symlinks=True)
     (project / "models/model.pt").unlink()
     shutil.rmtree(project / ".dvc/cache/runs")
+    shutil.rmtree(project / ".dvc/tmp/checkpoints")  # with which nothing would be left to train
     once = {
         "stage": (sys.executable, "-m", "stages.train"),
         "repro": ("dvc", "repro", "--force", "--single-item", "train"),
