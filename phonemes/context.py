@@ -48,8 +48,10 @@ def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
     return starts
 
 
-def pad(frames: Frames, starts: Starts, k: int, padding: str) -> Frames:
+def pad(frames: Frames, starts: Starts, k: int, padding: str, out: Frames | None = None) -> Frames:
     """Lay the frames of a split, (N, C), out with padding: (R, C) float32, R = last start + W.
+
+    They are written to `out` where it is given.
 
     Raises:
         InputError: the starts are not those of these frames, this k and this padding.

@@ -24,6 +24,13 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return bfloat16 or float32; `auto` takes bfloat16 on a GPU."""
-    fast = name == "bf16" or (name == "auto" and device.type == "cuda")
+    """Return bfloat16 or float32; `auto` takes bfloat16 where the device multiplies it faster."""
+    fast = name == "bf16" or (name == "auto" and multiplies_bfloat16(device))
     return torch.bfloat16 if fast else torch.float32
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether the device has instructions for products in bfloat16."""
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return device.type == "cuda"

@@ -4,11 +4,16 @@ The padded frames lie there once; a strided view makes every window a row of it,
 batch of windows is one gather and nothing else is stored.
 """
 
+import copy
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from phonemes.context import Starts, pad
 from phonemes.corpus import Frames, Labels
@@ -51,17 +56,26 @@ def place(
         dtype: of the frames; bfloat16 loses nothing where the first layer would round to it.
     """
     padded = torch.from_numpy(pad(frames, starts, data.k, data.padding)).to(device, dtype)
-    if not padded.sum().isfinite():  # needs no memory; a sum that overflows could not train
-        raise InputError(
-            "the normalized frames hold NaN, infinity or huge numbers; delete data/normalized and "
-            "run `dvc repro`"
-        )
+    require_finite(padded)
     rows, bands = padded.shape
     return Split(
         padded.as_strided((rows - 2 * data.k, (2 * data.k + 1) * bands), (bands, 1)),
         torch.tensor(starts, device=device),
         None if labels is None else torch.tensor(labels, device=device, dtype=torch.int64),
     )
+
+
+def require_finite(frames: Tensor) -> None:
+    """Refuse frames that nothing could be trained on.
+
+    Raises:
+        InputError: there is NaN, infinity or a sum that overflows.
+    """
+    if not frames.sum().isfinite():  # needs no memory
+        raise InputError(
+            "the normalized frames hold NaN, infinity or huge numbers; delete data/normalized and "
+            "run `dvc repro`"
+        )
 
 
 def require_fit(network: nn.Sequential, split: Split, classes: int) -> None:
@@ -84,28 +98,79 @@ def require_fit(network: nn.Sequential, split: Split, classes: int) -> None:
 def gather(split: Split, frames: Tensor | slice) -> Tensor:
     """Return the windows of some frames of a split, (B, W C)."""
     rows = split.starts[frames]
-    if split.windows.device.type == "cpu" and split.windows.dtype == torch.float32:
+    if split.windows.device.type == "cpu":
         # numpy copies a window as a whole, torch number by number: three times as long
-        return torch.from_numpy(split.windows.numpy()[rows.numpy()])
+        kind = {4: torch.int32, 2: torch.int16}[split.windows.dtype.itemsize]
+        copied = split.windows.view(kind).numpy()[rows.numpy()]
+        return torch.from_numpy(copied).view(split.windows.dtype)
     return split.windows[rows]
 
 
-@torch.inference_mode()
-def classify(network: nn.Module, split: Split, batch: int, dtype: torch.dtype) -> Outcomes:
-    """Run the network over every frame of a split, in order, `batch` frames at a time."""
+def folded(network: nn.Sequential, dtype: torch.dtype) -> list[nn.Module]:
+    """Return a network's layers at rest, ready to classify, with products in `dtype`.
+
+    Dropout is gone, and batch normalization that follows a product folded into it.
+    """
     network.eval()
+    layers: list[nn.Module] = []
+    for layer in network:
+        if isinstance(layer, nn.BatchNorm1d) and isinstance(layers[-1], nn.Linear):
+            layers[-1] = fuse_linear_bn_eval(layers[-1], layer)
+        elif not isinstance(layer, nn.Dropout):
+            layers.append(layer)
+    return [
+        copy.deepcopy(layer).to(dtype) if isinstance(layer, nn.Linear) else layer
+        for layer in layers
+    ]
+
+
+def logits_of(layers: list[nn.Module], windows: Tensor) -> Tensor:
+    """Return the logits, (B, P), that folded layers give windows, (B, W C)."""
+    values, skip = windows, False
+    for layer, following in zip_longest(layers, layers[1:]):
+        if skip:
+            skip = False
+        elif isinstance(layer, nn.Linear) and isinstance(following, nn.ReLU):
+            # product, bias and ReLU in one pass
+            values = torch._addmm_activation(layer.bias, values, layer.weight.t())
+            skip = True
+        else:
+            values = layer(values)
+    return values
+
+
+@torch.inference_mode()
+def classify(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype) -> Outcomes:
+    """Run the network over every frame of a split, in order, `batch` frames at a time."""
     count, device = len(split.starts), split.windows.device
+    layers, judge = folded(network, dtype), _judge_for(device)
     predicted = torch.empty(count, dtype=torch.int64, device=device)
     loss = torch.zeros(count, device=device)
     top3 = torch.zeros(count, dtype=torch.bool, device=device)
     for first in range(0, count, batch):
         rows = slice(first, first + batch)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = network(gather(split, rows)).float()  # (B, P)
-        predicted[rows] = logits.argmax(1)
-        if split.labels is not None:
-            labels = split.labels[rows]
-            loss[rows] = F.cross_entropy(logits, labels, reduction="none")
-            likeliest = logits.topk(min(3, logits.shape[1])).indices
-            top3[rows] = (likeliest == labels[:, None]).any(1)
+            logits = logits_of(layers, gather(split, rows))
+        if split.labels is None:
+            predicted[rows] = logits.argmax(1)
+        else:
+            predicted[rows], loss[rows], top3[rows] = judge(logits, split.labels[rows])
     return Outcomes(predicted, loss, top3)
+
+
+def _judge(logits: Tensor, labels: Tensor) -> Outcomes:
+    """Return the outcome of some frames with logits (B, P) and labels (B,)."""
+    logits = logits.float()
+    loss = F.cross_entropy(logits, labels, reduction="none")
+    likelier = (logits > logits.gather(1, labels[:, None])).sum(1)
+    return Outcomes(logits.argmax(1), loss, likelier < 3)
+
+
+def _judge_for(device: torch.device) -> Callable[[Tensor, Tensor], Outcomes]:
+    """Return `_judge`, or what does the same in one pass where there is an NVIDIA GPU."""
+    if device.type == "cuda":
+        with suppress(ImportError):  # of Triton, which comes with torch for CUDA
+            from phonemes.fused import judge
+
+            return judge
+    return _judge

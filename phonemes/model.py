@@ -64,8 +64,10 @@ def build(architecture: Architecture) -> nn.Sequential:
         activation = ACTIVATIONS[architecture.activation]()
         kind = NORMALIZATIONS[architecture.normalization]
         normalization = [kind(hidden)] if kind else []
-        layers.append(nn.Linear(width, hidden))
-        if architecture.normalize == "before":
+        before = architecture.normalize == "before"
+        # batch normalization would subtract a bias again
+        layers.append(nn.Linear(width, hidden, bias=not (before and kind is nn.BatchNorm1d)))
+        if before:
             layers += [*normalization, activation]
         else:
             layers += [activation, *normalization]
@@ -90,7 +92,8 @@ def initialize(network: nn.Module, scheme: str) -> None:
     for layer in network.modules():
         if fill and isinstance(layer, nn.Linear):
             fill(layer.weight)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,14 @@ from phonemes.errors import InputError
 from phonemes.inference import Split, classify, gather
 from phonemes.params import Train
 from phonemes.schedule import rate_factor
+from phonemes.streaming import Blocks
+
+if TYPE_CHECKING:
+    from phonemes.fused import FusedStep
 
 REHEARSAL_STEPS = 3
+# steps of a run from which on compiling the fused step, a few seconds once, is won back
+FUSED_FROM = 5_000
 # seconds between two looks at the running totals, each of which waits for the device
 BAR_SECONDS = 0.5 if sys.stderr.isatty() else 10.0
 
@@ -89,8 +95,8 @@ class Training:
 
     def __init__(
         self,
-        network: nn.Module,
-        train: Split,
+        network: nn.Sequential,
+        train: Split | Blocks,
         dev: Split,
         params: Train,
         weights: Tensor | None,
@@ -101,9 +107,12 @@ class Training:
         Raises:
             InputError: batch normalization would see a single frame.
         """
-        device = train.windows.device
-        count = len(train.starts)
-        self.network, self.train, self.dev, self.params = network, train, dev, params
+        self._blocks = train if isinstance(train, Blocks) else None
+        self.train = train.split if isinstance(train, Blocks) else train
+        self.network, self.dev, self.params = network, dev, params
+        device = dev.windows.device
+        count = train.count if isinstance(train, Blocks) else len(train.starts)
+        self._count = count
         self.device, self.dtype = device, dtype
         self.weights = None if weights is None else weights.to(device)
         self.optimizer = make_optimizer(network, params)
@@ -115,17 +124,41 @@ class Training:
                 "set train.normalization to layer or none"
             )
         self._generator = torch.Generator(device).manual_seed(params.seed)
-        self._order = torch.arange(self.steps * self.batch, device=device) % count
+        self._order = torch.arange(self.steps * self.batch, device=device) % len(self.train.starts)
         self._lane = torch.arange(self.batch, device=device)
         self._cursor = torch.zeros(1, dtype=torch.int64, device=device)  # step of the epoch
         self._rates = torch.zeros(self.steps, device=device)
         exact = torch.float32 if device.type == "mps" else torch.float64
         # loss, correct frames and steps with a finite loss, in this epoch
         self._totals = torch.zeros(3, dtype=exact, device=device)
+        self.fused = self._fuse()
         self._step: Callable[[], None] = self._update
+        self._dev_batch = 65536 if device.type == "cuda" else 4096
         self.history: list[Epoch] = []
         self.best: Epoch | None = None  # the first with the highest dev accuracy
         self.best_state: dict[str, Tensor] = {}  # of the network after that epoch, on the host
+
+    def _fuse(self) -> "FusedStep | None":
+        """Return a hand-written step where the network has one and it pays back."""
+        params = self.params
+        pays = params.fused == "always" or params.epochs * self.steps >= FUSED_FROM
+        widest = max(self.train.windows.shape[1], *params.hidden)
+        if (
+            params.fused == "never"
+            or not pays
+            or self.weights is not None
+            or self.dtype != torch.bfloat16
+            or self.device.type != "cuda"
+            or params.normalization != "batch"
+            or params.normalize != "before"
+            or self.batch * widest >= 2**31  # the kernels count in 32 bits
+        ):
+            return None
+        try:
+            from phonemes.fused import FusedStep  # needs Triton, which comes with torch for CUDA
+        except ImportError:
+            return None
+        return FusedStep(self.network, self.optimizer, self.train, self.batch, params)
 
     def state(self) -> dict[str, Any]:
         """Return all that the epochs to come depend on."""
@@ -183,9 +216,10 @@ class Training:
         for value in state:  # a new optimizer's step count, moments and velocity are all zero
             value.zero_()
         self.network.load_state_dict(before)
+        own = 2 * _bytes(*weights) + _bytes(*state) + sum(needed.values())
         return Rehearsal(
             sum(weight.numel() for weight in weights),
-            2 * _bytes(*weights) + _bytes(*state) + sum(needed.values()),
+            self.fused.bytes() if self.fused else own,
             sum(
                 _bytes(split.windows, split.starts, split.labels)
                 for split in (self.train, self.dev)
@@ -215,7 +249,9 @@ class Training:
                 rates = self._shuffle()
                 train_loss, train_accuracy = self._epoch(bar)
                 trained = time.perf_counter()
-                outcomes = classify(self.network, self.dev, max(self.batch, 4096), self.dtype)
+                outcomes = classify(
+                    self.network, self.dev, max(self.batch, self._dev_batch), self.dtype
+                )
                 dev_loss = outcomes.loss.mean().item()
                 if not math.isfinite(dev_loss):  # the last step's update shows here alone
                     raise self._diverged(self.steps, dev_loss)
@@ -258,10 +294,13 @@ class Training:
 
     def _shuffle(self) -> list[float]:
         """Draw the order of the next epoch's frames; return the learning rate of each step."""
-        count, done = len(self.train.starts), len(self.history)
-        order = torch.randperm(count, generator=self._generator, device=self.device)
-        self._order[:count] = order
-        self._order[count:] = order[: len(self._order) - count]
+        count, done = self._count, len(self.history)
+        if self._blocks:
+            self._blocks.begin(done, self._order, self._generator)
+        else:
+            order = torch.randperm(count, generator=self._generator, device=self.device)
+            self._order[:count] = order
+            self._order[count:] = order[: len(self._order) - count]
         losses = [epoch.dev_loss for epoch in self.history]
         times = [done + (step + 0.5) / self.steps for step in range(self.steps)]
         rates = [self.params.lr * rate_factor(self.params, now, losses) for now in times]
@@ -273,8 +312,12 @@ class Training:
         self._cursor.zero_()
         self._totals.zero_()
         self.network.train()
+        if self.fused:
+            self.fused.refresh()
         looked, done = time.perf_counter(), 0
         for step in range(1, self.steps + 1):
+            if self._blocks:
+                self._blocks.before(step - 1)
             self._step()
             if step == self.steps or time.perf_counter() - looked > BAR_SECONDS:
                 loss, accuracy, _ = (self._totals / (step * self.batch)).tolist()
@@ -287,6 +330,9 @@ class Training:
 
     def _update(self) -> None:
         """Update the network with the batch under the cursor, without asking the host anything."""
+        if self.fused:
+            self.fused.update(self._order, self._cursor, self._rates, self._totals)
+            return
         assert self.train.labels is not None
         frames = self._order[self._cursor * self.batch + self._lane]  # (B,)
         labels = self.train.labels[frames]

@@ -6,12 +6,15 @@ import pandas as pd
 import torch
 
 from phonemes.checkpoint import Checkpoints, run_key
+from phonemes.context import Starts
+from phonemes.corpus import Frames, Labels
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import place, require_fit
+from phonemes.inference import Split, place, require_fit
 from phonemes.model import Architecture, build, initialize, save_model
 from phonemes.params import Params
 from phonemes.stored import read_frames, read_labels, read_phonemes, read_starts
+from phonemes.streaming import Blocks, fits
 from phonemes.training import DivergedError, Training, class_weights
 from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, checkpoint_folder, run
 
@@ -28,6 +31,24 @@ def announce(training: Training) -> None:
         f"an epoch takes about {cost.epoch_seconds:,.1f} s",
         flush=True,
     )
+
+
+def place_or_stream(
+    frames: Frames,
+    starts: Starts,
+    labels: Labels,
+    params: Params,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Split | Blocks:
+    """Put train on the device, or get it ready to pass through in blocks."""
+    shuffle = params.train.shuffle
+    if shuffle == "full" or (shuffle == "auto" and fits(frames, starts, device, dtype)):
+        return place(frames, starts, labels, params.data, device, dtype)
+    batch, seed = params.train.batch_size, params.train.seed
+    blocks = Blocks(frames, starts, labels, params.data, device, dtype, batch, seed)
+    print(f"frames pass through the device in {blocks.blocks} shuffled blocks", flush=True)
+    return blocks
 
 
 def keep(training: Training, architecture: Architecture) -> None:
@@ -57,17 +78,20 @@ def main(params: Params) -> None:
         frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
         labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), len(phonemes))
         arrays[split] = frames, starts, labels
-    train, dev = (place(*read, params.data, device, dtype) for read in arrays.values())
-    assert train.labels is not None
+    dev = place(*arrays["dev"], params.data, device, dtype)
+    train = place_or_stream(*arrays["train"], params, device, dtype)
     torch.manual_seed(params.train.seed)  # initialization and dropout
-    architecture = Architecture.of(params.train, train.windows.shape[1], len(phonemes))
+    there = train.split if isinstance(train, Blocks) else train
+    architecture = Architecture.of(params.train, there.windows.shape[1], len(phonemes))
     network = build(architecture)
     require_fit(network, dev, len(phonemes))
     initialize(network, params.train.initialization)
-    weights = class_weights(train.labels, len(phonemes), params.train.class_weights)
+    frame_labels = torch.tensor(arrays["train"][2], dtype=torch.int64)
+    weights = class_weights(frame_labels, len(phonemes), params.train.class_weights)
     training = Training(network.to(device), train, dev, params.train, weights, dtype)
     announce(training)
-    key = run_key(params, [*arrays["train"], *arrays["dev"]], [device, dtype, len(phonemes)])
+    ways = [device, dtype, len(phonemes), training.fused is None, isinstance(train, Blocks)]
+    key = run_key(params, [*arrays["train"], *arrays["dev"]], ways)
     checkpoints = Checkpoints(checkpoint_folder(), key)
     planned = params.train.epochs
     state, why = checkpoints.load(planned, params.train.schedule)

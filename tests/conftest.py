@@ -61,6 +61,8 @@ def tiny() -> Train:
         clip_norm=0.0,
         early_stopping=0,
         precision="fp32",
+        shuffle="full",
+        fused="never",
         seed=1,
     )
 

@@ -31,7 +31,7 @@ def scored(logits, labels=None, batch=2):
     """Classify frames that are their own logits, (N, P)."""
     logits = np.array(logits, np.float32)
     split = put(logits, np.array([len(logits)]), None if labels is None else labels, EVERY)
-    return classify(nn.Identity(), split, batch, torch.float32)
+    return classify(nn.Sequential(nn.Identity()), split, batch, torch.float32)
 
 
 def random_network(inputs, classes=4, dropout=0.5, seed=0, **choices):
@@ -109,8 +109,8 @@ def test_the_order_stays_across_utterances_of_any_length():
     lengths = np.array([1, 5, 1, 3])
     codes = np.random.default_rng(0).integers(0, 3, 10)
     data = Data(k=2, padding="zero")
-    middle = nn.Linear(5 * 3, 3, bias=False)
-    middle.weight.data = torch.cat([torch.zeros(3, 6), torch.eye(3), torch.zeros(3, 6)], 1)
+    middle = nn.Sequential(nn.Linear(5 * 3, 3, bias=False))
+    middle[0].weight.data = torch.cat([torch.zeros(3, 6), torch.eye(3), torch.zeros(3, 6)], 1)
     split = put(np.eye(3, dtype=np.float32)[codes], lengths, None, data)
     outcomes = classify(middle, split, 3, torch.float32)
     assert outcomes.predicted.tolist() == codes.tolist()
@@ -229,7 +229,7 @@ def test_a_missing_gpu_is_named(monkeypatch, name):
 @pytest.mark.parametrize(
     ("name", "device", "dtype"),
     [
-        ("auto", "cpu", torch.float32),
+        ("fp32", "cpu", torch.float32),
         ("auto", "mps", torch.float32),
         ("auto", "cuda", torch.bfloat16),
         ("fp32", "cuda", torch.float32),
@@ -238,3 +238,12 @@ def test_a_missing_gpu_is_named(monkeypatch, name):
 )
 def test_precision_is_halved_on_a_gpu_or_where_asked_for(name, device, dtype):
     assert choose_precision(name, torch.device(device)) == dtype
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("amx", [False, True])
+def test_precision_is_halved_on_a_cpu_with_instructions_for_it(monkeypatch, bf16, amx):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    dtype = torch.bfloat16 if bf16 or amx else torch.float32
+    assert choose_precision("auto", CPU) == dtype

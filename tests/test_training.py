@@ -72,18 +72,17 @@ def run(params, data, *, rehearse=False, train=None, dev=None, weights=None, see
     return Run(history, states)
 
 
-class Spy(nn.Module):
+class Spy(nn.Sequential):
     """A network that remembers the windows it was trained on."""
 
     def __init__(self, inputs):
-        super().__init__()
-        self.layer = nn.Linear(inputs, CLASSES)
+        super().__init__(nn.Linear(inputs, CLASSES))
         self.batches = []
 
     def forward(self, windows):
         if self.training:
             self.batches.append(windows.clone())
-        return self.layer(windows)
+        return super().forward(windows)
 
 
 def spied(params, lengths, frames, data):

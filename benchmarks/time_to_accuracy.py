@@ -1,0 +1,148 @@
+"""Seconds from the start of a process to a dev accuracy, against the usual loop.
+
+    python -m benchmarks.time_to_accuracy FOLDER [--epochs 3] [--workers 8]
+
+FOLDER is a checkout in which the stages up to context ran, with the parameters to train
+with. Its train stage, and the usual loop of benchmarks/training_speed.py with the same
+network, optimizer, batches and rate, which must be constant, train for a few epochs.
+The accuracy to reach is the lower of their best.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.utils.data import DataLoader
+
+from benchmarks.training_speed import Corpus, PaddedArray
+from phonemes.device import choose_device
+from phonemes.model import Architecture, build
+from phonemes.params import load
+from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
+from stages import CORPUS, NORMALIZED
+
+ROOT = Path(__file__).parent.parent
+LINE = re.compile(r"epoch (\d+): .* accuracy \S+ train, (\S+) dev")
+
+
+def usual_training(epochs: int, workers: int) -> None:
+    """Train as people do, and print a line after each epoch."""
+    params = load()
+    train, device = params.train, choose_device(params.runtime.device)
+    cuda = device.type == "cuda"
+    phonemes = read_phonemes(CORPUS)
+    loaders = {}
+    for split in ("train", "dev"):
+        lengths = read_lengths(CORPUS, split)
+        count = int(lengths.sum())
+        corpus = Corpus(
+            np.array(read_frames(NORMALIZED / f"{split}.npy", count)),
+            lengths.astype(np.int64),
+            read_labels(CORPUS / f"labels/{split}.npy", count, len(phonemes)).astype(np.int64),
+        )
+        loaders[split] = DataLoader(
+            PaddedArray(corpus, params.data.k),
+            train.batch_size,
+            shuffle=split == "train",
+            num_workers=workers,
+            pin_memory=cuda,
+            persistent_workers=workers > 0,
+        )
+    torch.manual_seed(train.seed)
+    inputs = (2 * params.data.k + 1) * corpus.frames.shape[1]
+    network = build(Architecture.of(train, inputs, len(phonemes))).to(device)
+    optimizer = torch.optim.Adam(network.parameters(), train.lr)
+    scaler = torch.amp.GradScaler(device.type, enabled=cuda)
+    for epoch in range(1, epochs + 1):
+        network.train()
+        loss_sum = right = seen = 0.0
+        for windows, labels in loaders["train"]:
+            windows = windows.to(device, non_blocking=True)
+            labels = labels.to(device, non_blocking=True)
+            optimizer.zero_grad()
+            with torch.autocast(device.type, torch.float16, enabled=cuda):
+                logits = network(windows)
+                loss = F.cross_entropy(logits, labels)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            loss_sum += loss.item() * len(labels)
+            right += (logits.argmax(1) == labels).sum().item()
+            seen += len(labels)
+        network.eval()
+        dev_right = 0.0
+        with torch.inference_mode():
+            for windows, labels in loaders["dev"]:
+                with torch.autocast(device.type, torch.float16, enabled=cuda):
+                    logits = network(windows.to(device, non_blocking=True))
+                dev_right += (logits.argmax(1).cpu() == labels).sum().item()
+        dev = dev_right / len(loaders["dev"].dataset)  # type: ignore[arg-type]
+        print(
+            f"epoch {epoch}: loss {loss_sum / seen:.4f} train; "
+            f"accuracy {right / seen:.4f} train, {dev:.4f} dev",
+            flush=True,
+        )
+
+
+def clocked(folder: Path, *command: str) -> list[tuple[float, float]]:
+    """Run a command; return the seconds since its start and the accuracy at each epoch's end."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    found = []
+    for line in process.stdout:
+        if match := LINE.match(line):
+            found.append((time.perf_counter() - started, float(match[2])))
+    if process.wait():
+        sys.exit(f"{' '.join(command)} failed")
+    return found
+
+
+def main() -> None:
+    """Train both ways and compare."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--epochs", type=int, default=3, help="of the usual loop")
+    parser.add_argument("--workers", type=int, default=8, help="of its DataLoader")
+    parser.add_argument("--usual", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.usual:
+        usual_training(arguments.epochs, arguments.workers)
+        return
+    folder = arguments.folder
+    shutil.rmtree(folder / ".dvc/tmp/checkpoints", ignore_errors=True)
+    itself = [f"--epochs={arguments.epochs}", f"--workers={arguments.workers}", "--usual"]
+    runs = {
+        "this project": clocked(folder, "stages.train"),
+        "usual loop": clocked(folder, "benchmarks.time_to_accuracy", ".", *itself),
+    }
+    target = min(max(accuracy for _, accuracy in run) for run in runs.values())
+    print(f"dev accuracy to reach: {target:.4f}")
+    for name, run in runs.items():
+        epoch, seconds = next(
+            (number, second) for number, (second, reached) in enumerate(run, 1) if reached >= target
+        )
+        first = run[0][0] - (run[1][0] - run[0][0] if len(run) > 1 else 0)
+        print(
+            f"{name}: {seconds:.1f} s from the start of its process, after epoch {epoch}; "
+            f"{first:.1f} s of that before training, {seconds - first:.2f} s training"
+        )
+
+
+if __name__ == "__main__":
+    main()

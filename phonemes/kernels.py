@@ -1,0 +1,347 @@
+"""Triton kernels for everything between two matrix products of a training step.
+
+Shapes: rows B of a batch, columns H of a layer; activations are (B, H) in bfloat16, sums
+are float32. Sums over rows come in parts, added up in a fixed order by whoever needs
+them, so the same input gives the same bytes. A dropout mask is never stored: it is a
+hash of seed, step, layer and position, and every kernel that needs it computes it anew.
+
+Ioffe and Szegedy (2015), arXiv 1502.03167, have the gradient of batch normalization.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _activate(value, KIND: tl.constexpr):
+    """Return the activation of a value and its slope there."""
+    if KIND == "relu":
+        slope = tl.where(value > 0, 1.0, 0.0)
+        active = value * slope
+    elif KIND == "gelu":
+        # Abramowitz and Stegun (1964), 7.1.26: within 1.5e-7 of the error function
+        bell = tl.exp(-0.5 * value * value)
+        t = 1 / (1 + 0.23164189 * tl.abs(value))
+        series = ((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736
+        beyond = 0.5 * (series * t + 0.254829592) * t * bell
+        below = tl.where(value > 0, 1 - beyond, beyond)
+        active = value * below
+        slope = below + value * bell * 0.3989422804014327
+    elif KIND == "silu":
+        below = tl.sigmoid(value)
+        active = value * below
+        slope = below * (1 + value * (1 - below))
+    elif KIND == "leaky_relu":
+        slope = tl.where(value > 0, 1.0, 0.01)
+        active = value * slope
+    elif KIND == "elu":
+        slope = tl.where(value > 0, 1.0, tl.exp(tl.minimum(value, 0.0)))
+        active = tl.where(value > 0, value, slope - 1)
+    else:
+        active = 2 * tl.sigmoid(2 * value) - 1
+        slope = 1 - active * active
+    return active, slope
+
+
+@triton.jit
+def _mixed(bits):
+    """Return a hash of 32 bits (Wellons's lowbias32)."""
+    bits = (bits ^ (bits >> 16)) * 0x7FEB352D
+    bits = (bits ^ (bits >> 15)) * 0x846CA68B
+    return bits ^ (bits >> 16)
+
+
+@triton.jit
+def _dropped(value, key, index, dropout):
+    """Return values with a share of them zeroed and the others scaled up."""
+    chance = (_mixed(index.to(tl.uint32) ^ key) >> 8).to(tl.float32)  # of 2**24
+    return tl.where(chance >= dropout * 16777216, value * (1 / (1 - dropout)), 0.0)
+
+
+@triton.jit
+def _key(steps, salt):
+    """Return the key of a layer's dropout mask in this step."""
+    return _mixed(_mixed(tl.load(steps).to(tl.uint32) + 0x9E3779B9) ^ salt)
+
+
+@triton.jit
+def _sum_of_parts(sums, column, inside, columns, PARTS: tl.constexpr):
+    """Return both sums of each column: over the parts of `sums`, (PARTS, 2, columns)."""
+    part = sums + tl.arange(0, PARTS)[:, None] * 2 * columns + column
+    first = tl.sum(tl.load(part, mask=inside, other=0.0), 0)
+    second = tl.sum(tl.load(part + columns, mask=inside, other=0.0), 0)
+    return first, second
+
+
+@triton.jit
+def gather(
+    frames, starts, labels, order, cursor, steps, windows, targets, batch,
+    BANDS: tl.constexpr, WIDTH: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Copy the windows and labels of the batch under the cursor; count the step."""
+    if tl.program_id(0) == 0:
+        tl.store(steps, tl.load(steps) + 1)
+    row = tl.program_id(0) * R + tl.arange(0, R)
+    here = row < batch
+    frame = tl.load(order + tl.load(cursor) * batch + row, mask=here, other=0)
+    tl.store(targets + row, tl.load(labels + frame, mask=here), mask=here)
+    start = tl.load(starts + frame, mask=here, other=0).to(tl.int64)
+    source = frames + start[:, None] * BANDS
+    target = windows + row.to(tl.int64)[:, None] * WIDTH
+    for first in tl.static_range(0, WIDTH, C):
+        column = first + tl.arange(0, C)
+        there = here[:, None] & (column < WIDTH)
+        tl.store(target + column, tl.load(source + column, mask=there), mask=there)
+
+
+@triton.jit
+def moments(
+    h, sums, rows, columns, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr
+):  # fmt: skip
+    """Sum each column, and its squares, about its first value: one part for each program."""
+    column = tl.program_id(0) * C + tl.arange(0, C)
+    inside = column < columns
+    pivot = tl.load(h + column, mask=inside, other=0.0).to(tl.float32)  # near the mean
+    first = tl.zeros((R, C), tl.float32)
+    second = tl.zeros((R, C), tl.float32)
+    for offset in range(0, PART, R):
+        row = tl.program_id(1) * PART + offset + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        value = tl.load(h + row[:, None] * columns + column, mask=there, other=0.0)
+        value = tl.where(there, value.to(tl.float32) - pivot, 0.0)
+        first += value
+        second += value * value
+    part = sums + tl.program_id(1) * 2 * columns + column
+    tl.store(part, tl.sum(first, 0), mask=inside)
+    tl.store(part + columns, tl.sum(second, 0), mask=inside)
+
+
+@triton.jit
+def forward(
+    h, y, sums, gamma, beta, running_mean, running_variance, moments, steps, salt,
+    dropout, momentum, eps, rows, columns,
+    KIND: tl.constexpr, DROP: tl.constexpr, PARTS: tl.constexpr,
+    PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Normalize a layer's output, activate it and drop a share; move the running statistics."""
+    column = tl.program_id(0) * C + tl.arange(0, C)
+    inside = column < columns
+    first, second = _sum_of_parts(sums, column, inside, columns, PARTS)
+    shift = first / rows
+    variance = tl.maximum(second / rows - shift * shift, 0.0)
+    mean = shift + tl.load(h + column, mask=inside, other=0.0).to(tl.float32)
+    inverse = 1 / tl.sqrt(variance + eps)
+    if tl.program_id(1) == 0:
+        tl.store(moments + column, mean, mask=inside)
+        tl.store(moments + columns + column, inverse, mask=inside)
+        running = tl.load(running_mean + column, mask=inside)
+        tl.store(running_mean + column, running + momentum * (mean - running), mask=inside)
+        running = tl.load(running_variance + column, mask=inside)
+        unbiased = variance * (rows / (rows - 1.0))
+        tl.store(running_variance + column, running + momentum * (unbiased - running), mask=inside)
+    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
+    offset = tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+    key = _key(steps, salt)
+    # from the last rows to the first: the last ones are still in the cache
+    last = tl.num_programs(1) - 1 - tl.program_id(1)
+    for step in range(0, PART, R):
+        row = last * PART + step + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        index = row[:, None] * columns + column
+        value = tl.load(h + index, mask=there, other=0.0).to(tl.float32)
+        value, _slope = _activate(value * scale + offset, KIND)
+        if DROP:
+            value = _dropped(value, key, index, dropout)
+        tl.store(y + index, value, mask=there)
+
+
+@triton.jit
+def _through_activation(
+    dy, h, index, there, mean, inverse, scale, offset, key, dropout,
+    KIND: tl.constexpr, DROP: tl.constexpr,
+):  # fmt: skip
+    """Return the gradient of what enters the activation, and the normalized values."""
+    value = tl.load(h + index, mask=there, other=0.0).to(tl.float32)
+    gradient = tl.load(dy + index, mask=there, other=0.0).to(tl.float32)
+    if DROP:
+        gradient = _dropped(gradient, key, index, dropout)
+    _active, slope = _activate(value * scale + offset, KIND)
+    return gradient * slope, (value - mean) * inverse
+
+
+@triton.jit
+def gradient_sums(
+    dy, h, sums, gamma, beta, moments, steps, salt, dropout, rows, columns,
+    KIND: tl.constexpr, DROP: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Sum, for each column, the gradient at the activation, and its product with the input."""
+    column = tl.program_id(0) * C + tl.arange(0, C)
+    inside = column < columns
+    mean = tl.load(moments + column, mask=inside, other=0.0)
+    inverse = tl.load(moments + columns + column, mask=inside, other=0.0)
+    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
+    offset = tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+    key = _key(steps, salt)
+    first = tl.zeros((R, C), tl.float32)
+    second = tl.zeros((R, C), tl.float32)
+    for step in range(0, PART, R):
+        row = tl.program_id(1) * PART + step + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        index = row[:, None] * columns + column
+        gradient, normal = _through_activation(
+            dy, h, index, there, mean, inverse, scale, offset, key, dropout, KIND, DROP
+        )
+        first += gradient
+        second += gradient * normal
+    part = sums + tl.program_id(1) * 2 * columns + column
+    tl.store(part, tl.sum(first, 0), mask=inside)
+    tl.store(part + columns, tl.sum(second, 0), mask=inside)
+
+
+@triton.jit
+def backward(
+    dy, h, sums, gamma, beta, dgamma, dbeta, moments, steps, salt, dropout, rows, columns,
+    KIND: tl.constexpr, DROP: tl.constexpr, PARTS: tl.constexpr,
+    PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Put the gradient of a layer's product in the place of the product, `h`."""
+    column = tl.program_id(0) * C + tl.arange(0, C)
+    inside = column < columns
+    mean = tl.load(moments + column, mask=inside, other=0.0)
+    inverse = tl.load(moments + columns + column, mask=inside, other=0.0)
+    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
+    offset = tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+    key = _key(steps, salt)
+    first, second = _sum_of_parts(sums, column, inside, columns, PARTS)
+    if tl.program_id(1) == 0:
+        tl.store(dbeta + column, first, mask=inside)
+        tl.store(dgamma + column, second, mask=inside)
+    first, second = first / rows, second / rows
+    last = tl.num_programs(1) - 1 - tl.program_id(1)
+    for step in range(0, PART, R):
+        row = last * PART + step + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        index = row[:, None] * columns + column
+        gradient, normal = _through_activation(
+            dy, h, index, there, mean, inverse, scale, offset, key, dropout, KIND, DROP
+        )
+        gradient = scale * (gradient - first - normal * second)
+        tl.store(h + index, gradient, mask=there)
+
+
+@triton.jit
+def _rows_of_logits(
+    z, bias, targets, row, rows, classes, PADDED: tl.constexpr, C: tl.constexpr
+):  # fmt: skip
+    """Return logits, (R, C) with -inf beyond the classes, and what is known of each row."""
+    column = tl.arange(0, C)
+    inside = column < classes
+    there = (row < rows)[:, None] & inside
+    value = tl.load(z + row[:, None] * PADDED + column, mask=there, other=0.0).to(tl.float32)
+    value = tl.where(inside, value + tl.load(bias + column, mask=inside, other=0.0), float("-inf"))
+    target = column == tl.load(targets + row, mask=row < rows, other=0)[:, None]
+    highest = tl.max(value, 1)[:, None]
+    power = tl.exp(value - highest)
+    total = tl.sum(power, 1)[:, None]
+    own = tl.sum(tl.where(target, value, 0.0), 1)[:, None]
+    chosen = tl.min(tl.where(value == highest, column, C), 1)  # the first of the highest
+    return value, target, power / total, highest + tl.log(total), own, chosen
+
+
+@triton.jit
+def loss(
+    z, bias, targets, sums, rows, classes, smoothing,
+    PADDED: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Put the gradient of the mean cross-entropy in the place of the logits; sum loss and hits."""
+    column = tl.arange(0, C)
+    inside = column < classes
+    gradients = tl.zeros((R, C), tl.float32)
+    losses = tl.zeros((R, C), tl.float32)
+    rights = tl.zeros((R, C), tl.float32)
+    for step in range(0, PART, R):
+        row = tl.program_id(0) * PART + step + tl.arange(0, R)
+        value, target, share, log_total, _own, chosen = _rows_of_logits(
+            z, bias, targets, row, rows, classes, PADDED, C
+        )
+        there = (row < rows)[:, None] & inside
+        wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
+        gradient = tl.where(there, (share - wanted) / rows, 0.0)
+        stored = (row < rows)[:, None] & (column < PADDED)
+        tl.store(z + row[:, None] * PADDED + column, gradient, mask=stored)
+        gradients += gradient
+        losses += wanted * tl.where(there, log_total - value, 0.0)
+        rights += tl.where(there & target & (chosen[:, None] == column), 1.0, 0.0)
+    part = sums + tl.program_id(0) * (C + 2)
+    tl.store(part + column, tl.sum(gradients, 0))
+    tl.store(part + C, tl.sum(tl.sum(losses, 1), 0))
+    tl.store(part + C + 1, tl.sum(tl.sum(rights, 1), 0))
+
+
+@triton.jit
+def score(
+    z, bias, targets, predicted, losses, top3, rows, classes,
+    PADDED: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Tell of each row the likeliest class, the cross-entropy, and whether three are likelier."""
+    row = tl.program_id(0) * R + tl.arange(0, R)
+    value, _target, _share, log_total, own, chosen = _rows_of_logits(
+        z, bias, targets, row, rows, classes, PADDED, C
+    )
+    likelier = tl.sum(tl.where(value > own, 1, 0), 1)
+    tl.store(predicted + row, tl.minimum(chosen, classes - 1), mask=row < rows)
+    tl.store(losses + row, tl.sum(log_total - own, 1), mask=row < rows)
+    tl.store(top3 + row, likelier < 3, mask=row < rows)
+
+
+@triton.jit
+def finish(
+    sums, dbias, totals, rates, cursor, steps, scalars, classes, beta1, beta2,
+    KIND: tl.constexpr, PARTS: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Add up the parts of the loss, and get the scalars of this optimizer step ready."""
+    column = tl.arange(0, C)
+    part = sums + tl.arange(0, PARTS) * (C + 2)
+    tl.store(dbias + column, tl.sum(tl.load(part[:, None] + column), 0), mask=column < classes)
+    loss = tl.sum(tl.load(part + C), 0)
+    tl.store(totals, tl.load(totals) + loss)
+    tl.store(totals + 1, tl.load(totals + 1) + tl.sum(tl.load(part + C + 1), 0))
+    tl.store(totals + 2, tl.load(totals + 2) + tl.where(tl.abs(loss) < float("inf"), 1.0, 0.0))
+    now = tl.load(cursor)
+    step = tl.load(steps)
+    tl.store(scalars, tl.load(rates + now))
+    if KIND != "sgd":
+        tl.store(scalars + 1, 1 - tl.exp(step * tl.log(beta1)))
+        tl.store(scalars + 2, 1 - tl.exp(step * tl.log(beta2)))
+    tl.store(cursor, now + 1)
+
+
+@triton.jit
+def optimize(
+    weights, copies, gradients, first, second, scalars, beta1, beta2, eps, decay, begin, end,
+    KIND: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Take an optimizer's step; refresh the copies that enter the products."""
+    index = begin + tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    there = index < end
+    rate = tl.load(scalars)
+    gradient = tl.load(gradients + index, mask=there).to(tl.float32) * tl.load(scalars + 3)
+    weight = tl.load(weights + index, mask=there)
+    if KIND == "adamw":
+        weight -= rate * decay * weight
+    else:
+        gradient += decay * weight
+    mean = tl.load(first + index, mask=there)
+    if KIND == "sgd":
+        mean = beta1 * mean + gradient
+        weight -= rate * mean
+    else:
+        mean += (1 - beta1) * (gradient - mean)
+        square = tl.load(second + index, mask=there)
+        square += (1 - beta2) * (gradient * gradient - square)
+        tl.store(second + index, square, mask=there)
+        size = tl.sqrt(square / tl.load(scalars + 2)) + eps
+        weight -= rate / tl.load(scalars + 1) * mean / size
+    tl.store(first + index, mean, mask=there)
+    tl.store(weights + index, weight, mask=there)
+    tl.store(copies + index, weight, mask=there)

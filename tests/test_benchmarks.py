@@ -1,0 +1,98 @@
+"""The benchmark compares like with like: the same windows, and operations counted right."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import training_speed
+from benchmarks.training_speed import PaddedArray, PaddedUtterances
+from phonemes.context import window_starts
+from phonemes.inference import gather, place
+from phonemes.model import build
+from phonemes.params import Data
+
+CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent
+
+
+def corpus_of(lengths):
+    """Return random frames, none of them zero, of utterances of these lengths."""
+    random = np.random.default_rng(1)
+    frames = random.uniform(1, 2, (sum(lengths), 3)).astype(np.float32)
+    labels = random.integers(0, 71, sum(lengths))
+    return training_speed.Corpus(frames, np.array(lengths), labels)
+
+
+@pytest.mark.parametrize("usual", [PaddedArray, PaddedUtterances])
+@pytest.mark.parametrize("lengths", [(5, 1, 9), (1,), (20, 20)])
+@pytest.mark.parametrize("k", [1, 4])
+def test_the_usual_loop_sees_the_windows_and_labels_of_this_project(usual, lengths, k):
+    corpus, data = corpus_of(lengths), Data(k, "zero")
+    starts = window_starts(corpus.lengths, k, "zero")
+    split = place(corpus.frames, starts, corpus.labels, data, CPU, torch.float32)
+    dataset = usual(corpus, k)
+    windows, labels = zip(*(dataset[index] for index in range(len(dataset))), strict=True)
+    assert torch.equal(torch.stack(windows), gather(split, slice(None)))
+    assert torch.equal(torch.stack(labels), split.labels)
+
+
+def test_random_frames_are_random_in_utterances_of_about_the_usual_length():
+    corpus = training_speed.random_corpus(10_000)
+    assert len(corpus.frames) == len(corpus.labels) == corpus.lengths.sum()
+    assert len(corpus.frames) == pytest.approx(10_000, rel=0.1)
+    assert corpus.frames.std() == pytest.approx(1, rel=0.01)  # zeros would multiply faster
+    assert np.bincount(corpus.labels, minlength=71).min() > 0
+
+
+def test_a_frame_costs_28_million_operations_in_training_and_11_in_scoring():
+    assert training_speed.training_flops() == pytest.approx(27.7e6, rel=2e-3)
+    sizes = [inputs * outputs for inputs, outputs in training_speed.products()]
+    assert 2 * sum(sizes) == pytest.approx(11.0e6, rel=2e-3)
+
+
+def test_the_products_counted_are_those_of_the_network(shipped, monkeypatch):
+    made = []
+    monkeypatch.setattr(training_speed, "build", lambda it: made.append(build(it)) or made[0])
+    train = training_speed.replace(shipped.train, hidden=(8, 6))
+    training_speed.network_of(train, CPU)
+    linear = [layer for layer in made[0] if isinstance(layer, torch.nn.Linear)]
+    assert training_speed.products((8, 6)) == [(it.in_features, it.out_features) for it in linear]
+
+
+@pytest.fixture
+def report(tmp_path, monkeypatch, capsys):
+    """Return what a run that measures as little as possible prints, and what it writes."""
+    monkeypatch.chdir(ROOT)  # where params.yaml is
+    monkeypatch.setattr(training_speed, "HIDDEN", (8, 6))
+    monkeypatch.setattr(training_speed, "matrix_rate", lambda *_: 1e12)
+    monkeypatch.setattr(training_speed, "copy_rate", lambda *_: 1e10)
+    file = tmp_path / "speed.json"
+    command = "training_speed --device cpu --batch 64 32 --frames 1000 --seconds 0 --rounds 2"
+    monkeypatch.setattr(sys, "argv", [*command.split(), "--workers", "0", "--json", str(file)])
+    training_speed.main()
+    return capsys.readouterr().out, json.loads(file.read_text("utf-8"))
+
+
+def test_every_row_is_printed_and_written_with_its_rate(report):
+    printed, written = report
+    rows = {(row["batch"], row["row"]) for row in written["rows"]}
+    for part in ("PaddedArray", "PaddedUtterances", "eager", "this project", "evaluation"):
+        assert any(part in row for batch, row in rows if batch == 64), part
+    for row in written["rows"]:
+        assert row["row"] in printed
+        assert len(row["rounds"]) == 2
+        assert min(row["rounds"]) <= row["frames_per_second"] <= max(row["rounds"])
+        assert min(row["rounds"]) > 0
+
+
+def test_the_reference_is_the_best_usual_loop_at_the_first_batch_size(report):
+    printed, written = report
+    rates = [row["frames_per_second"] for row in written["rows"] if "usual" in row["row"]]
+    assert len(rates) == 2
+    assert written["usual_frames_per_second"] == max(rates)
+    ratios = {line.split()[-2] for line in printed.splitlines() if line.startswith("usual")}
+    assert "1.00" in ratios

@@ -1,0 +1,165 @@
+"""Frames that pass through the device in blocks are trained on like those that stay there."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from phonemes.context import window_starts
+from phonemes.errors import InputError
+from phonemes.inference import place
+from phonemes.params import Data
+from phonemes.streaming import Blocks, deal, fits
+from phonemes.training import Training
+
+CPU = torch.device("cpu")
+
+
+def streamed(lengths, data, batch, block, piece=4, classes=7):
+    """Return numbered frames, their starts and labels, and the blocks they pass through in."""
+    frames = np.arange(1, lengths.sum() + 1, dtype=np.float32)[:, None]
+    starts = window_starts(lengths, data.k, data.padding)
+    labels = np.arange(lengths.sum()) % classes
+    blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, batch, 1, block, piece)
+    return frames, starts, labels, blocks
+
+
+def epoch(blocks, batch, number=0):
+    """Return the windows, (S, B, W), and labels, (S, B), of the batches of an epoch."""
+    steps = -(-blocks.count // batch)
+    order = torch.zeros(steps * batch, dtype=torch.int64)
+    blocks.begin(number, order, torch.Generator().manual_seed(1))
+    seen = []
+    for step in range(steps):
+        blocks.before(step)
+        rows = order[step * batch : (step + 1) * batch]
+        seen.append((blocks.split.windows[rows].clone(), blocks.split.labels[rows].clone()))
+    return tuple(torch.stack(each) for each in zip(*seen, strict=True))
+
+
+lengths_of_many = st.lists(st.integers(1, 9), min_size=40, max_size=90).map(np.array)
+contexts = st.builds(Data, k=st.integers(0, 3), padding=st.sampled_from(["zero", "edge"]))
+
+
+@given(lengths_of_many, contexts, st.integers(2, 9), st.integers(1, 60), st.integers(3, 9))
+def test_every_frame_is_seen_once_with_its_own_window_and_label(lengths, data, batch, block, piece):
+    frames, starts, labels, blocks = streamed(lengths, data, batch, block, piece)
+    windows, targets = epoch(blocks, batch)
+    resident = place(frames, starts, labels, data, CPU, torch.float32)
+    middles = windows[..., data.k].flatten()
+    once = middles[: len(frames)].long()
+    assert sorted(once.tolist()) == list(range(1, len(frames) + 1))
+    for window, target, middle in zip(
+        windows.flatten(0, 1), targets.flatten(), middles.long(), strict=True
+    ):
+        assert torch.equal(window, resident.windows[resident.starts[middle - 1].long()])
+        assert target == labels[middle - 1]
+
+
+def test_no_frame_fills_up_its_own_batch():
+    lengths = np.full(50, 5)
+    *_, blocks = streamed(lengths, Data(k=1, padding="zero"), 16, 64)
+    windows, _ = epoch(blocks, 16)
+    assert all(len(set(batch[:, 1].tolist())) == 16 for batch in windows)
+
+
+@given(st.integers(1, 200), st.integers(1, 20), st.integers(0, 5))
+def test_every_block_gets_one_piece_of_each_run_of_neighbours(pieces, blocks, seed):
+    dealt = deal(pieces, blocks, np.random.default_rng(seed))
+    assert sorted(np.concatenate(dealt).tolist()) == list(range(pieces))
+    for block in dealt:
+        runs = (block // blocks).tolist()
+        assert len(set(runs)) == len(runs)
+        assert set(range(pieces // blocks)) <= set(runs)
+
+
+def test_every_block_holds_frames_of_every_speaker():
+    lengths = np.full(48, 9)  # four utterances of each of twelve speakers
+    speaker = np.repeat(np.arange(12), 4 * 9)
+    *_, blocks = streamed(lengths, Data(k=0, padding="zero"), 8, 70, piece=3)
+    assert blocks.blocks == 6
+    windows, _ = epoch(blocks, 8)
+    frames = windows.flatten().long().numpy() - 1
+    for block in np.split(frames, 6):
+        assert set(speaker[block]) == set(range(12))
+
+
+def test_blocks_and_their_order_differ_from_epoch_to_epoch():
+    lengths = np.full(60, 4)
+    *_, blocks = streamed(lengths, Data(k=0, padding="zero"), 8, 40)
+    assert blocks.blocks == 6
+    first, second = (epoch(blocks, 8, number)[0] for number in (0, 1))
+    again = epoch(blocks, 8, 0)[0]
+    assert not torch.equal(first, second)
+    assert torch.equal(first, again)
+    whole = [set(frames.flatten().tolist()) for frames in (first[:5], second[:5])]
+    assert whole[0] != whole[1]  # other utterances meet in a block
+
+
+def test_two_blocks_at_most_are_on_the_device():
+    lengths = np.full(400, 8)
+    *_, blocks = streamed(lengths, Data(k=0, padding="zero"), 8, 160, piece=8)
+    assert blocks.blocks == 20
+    assert len(blocks.split.labels) == 2 * 160
+
+
+def test_a_block_smaller_than_a_batch_is_refused(monkeypatch):
+    *_, blocks = streamed(np.full(64, 4), Data(k=0, padding="zero"), 8, 32)
+    assert blocks.blocks == 8
+
+    def unfair(pieces, blocks, random):
+        return np.split(np.arange(pieces), range(1, blocks))
+
+    monkeypatch.setattr("phonemes.streaming.deal", unfair)
+    with pytest.raises(InputError, match=r"would hold 4, less than train.batch_size.*shuffle"):
+        epoch(blocks, 8)
+
+
+def test_frames_that_are_not_finite_are_refused():
+    lengths = np.full(50, 5)
+    frames, starts, labels, _ = streamed(lengths, Data(k=0, padding="zero"), 8, 40)
+    frames[77] = np.nan
+    blocks = Blocks(frames, starts, labels, Data(0, "zero"), CPU, torch.float32, 8, 1, 40)
+    with pytest.raises(InputError, match="NaN, infinity or huge numbers"):
+        epoch(blocks, 8)
+
+
+def test_in_host_memory_all_frames_stay():
+    assert fits(np.zeros((5, 2), np.float32), np.arange(5), CPU, torch.float32)
+
+
+def test_training_goes_on_from_a_state_with_the_same_weights(tiny):
+    data = Data(k=1, padding="zero")
+    lengths = np.full(60, 5)
+    params = replace(tiny, epochs=3, batch_size=16)
+
+    def training():
+        frames, starts, labels, blocks = streamed(lengths, data, 16, 70)
+        frames = frames / frames.max()
+        blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, 16, 1, 70)
+        assert blocks.blocks > 2
+        torch.manual_seed(3)
+        network = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 7))
+        dev = place(frames, starts, labels, data, CPU, torch.float32)
+        return Training(network, blocks, dev, params, None, torch.float32)
+
+    undisturbed = training()
+    states = []
+    for _ in undisturbed.epochs(progress=False):
+        states.append(
+            {
+                **undisturbed.state(),
+                "network": {
+                    name: value.clone() for name, value in undisturbed.network.state_dict().items()
+                },
+            }
+        )
+    resumed = training()
+    resumed.restore(states[0])
+    list(resumed.epochs(progress=False))
+    for name, value in undisturbed.network.state_dict().items():
+        assert torch.equal(resumed.network.state_dict()[name], value)
