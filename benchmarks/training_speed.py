@@ -323,7 +323,7 @@ def print_profile(measure: Measure, batch: int, device: torch.device) -> None:
         for each in profile.key_averages()
     }
     losses = "loss", "aten::nll_loss_forward"  # once a step
-    steps = max(count for name, (_, count) in times.items() if name in losses)
+    steps = max((count for name, (_, count) in times.items() if name in losses), default=1)
     print(f"\nmicroseconds of a step at batch {batch:,}, dev included")
     for name, (time_spent, count) in sorted(times.items(), key=lambda item: -item[1][0])[:24]:
         print(f"{time_spent / steps:10.1f}  {count / steps:5.1f} x  {name[:80]}")
@@ -405,7 +405,8 @@ def main() -> None:
     train = replace(
         load().train, hidden=HIDDEN, activation="relu", normalization="batch", normalize="before",
         dropout=0.0, optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant",
-        warmup_epochs=0.0, epochs=10_000, label_smoothing=0.0, class_weights="none", clip_norm=0.0,
+        warmup_epochs=0.0, epochs=10_000, precision="auto", shuffle="full",
+        fused="auto", label_smoothing=0.0, class_weights="none", clip_norm=0.0,
         early_stopping=0,
     )  # fmt: skip
     kinds = {torch.float32: "fp32"} | ({dtype: "bf16"} if dtype == torch.bfloat16 else {})

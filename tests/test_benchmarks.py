@@ -71,7 +71,7 @@ def report(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training_speed, "matrix_rate", lambda *_: 1e12)
     monkeypatch.setattr(training_speed, "copy_rate", lambda *_: 1e10)
     file = tmp_path / "speed.json"
-    command = "training_speed --device cpu --batch 64 32 --frames 1000 --seconds 0 --rounds 2"
+    command = "training_speed --device cpu --batch 64 32 --frames 1000 --seconds 0.01 --rounds 2"
     monkeypatch.setattr(sys, "argv", [*command.split(), "--workers", "0", "--json", str(file)])
     training_speed.main()
     return capsys.readouterr().out, json.loads(file.read_text("utf-8"))
