@@ -7,9 +7,11 @@ in one flat array, so the optimizer is one kernel too. Products that nothing wai
 the weights' gradients, and most of the optimizer run beside the rest of the step.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 import triton
@@ -19,14 +21,6 @@ from phonemes import kernels
 from phonemes.inference import Outcomes, Split
 from phonemes.params import Train
 
-KINDS = {
-    nn.ReLU: "relu",
-    nn.GELU: "gelu",
-    nn.SiLU: "silu",
-    nn.LeakyReLU: "leaky_relu",
-    nn.ELU: "elu",
-    nn.Tanh: "tanh",
-}
 LARGE = 8192  # rows of a batch from which on other tiles are faster
 
 
@@ -84,33 +78,30 @@ class FusedStep:
         params: Train,
     ) -> None:
         """Take over the parameters of a network whose blocks are normalized over the batch."""
-        self.split, self.batch = split, batch
+        self.split, self.batch, self.params = split, batch, params
         self.tiles = LARGE_TILES if batch >= LARGE else SMALL_TILES
-        self.label_smoothing, self.clip_norm = params.label_smoothing, params.clip_norm
-        layers = list(network)
-        linears = [layer for layer in layers if isinstance(layer, nn.Linear)]
-        self.norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm1d)]
-        self.kinds = [KINDS[type(layer)] for layer in layers if type(layer) in KINDS]
-        dropouts = [layer.p for layer in layers if isinstance(layer, nn.Dropout)]
-        self.dropout = dropouts[0] if dropouts else 0.0
+        linears = [layer for layer in network if isinstance(layer, nn.Linear)]
+        self.norms = [layer for layer in network if isinstance(layer, nn.BatchNorm1d)]
         self.salts = [
             (64 * params.seed + layer) * 0x9E3779B1 % 2**31 for layer in range(len(self.norms))
         ]
         self.bias = linears[-1].bias
         self.classes = len(self.bias)
         padded = -(-self.classes // 8) * 8  # cuBLAS is slow on rows that 16 bytes do not divide
-        self._flatten(network, optimizer, {linears[-1].weight: padded * linears[-1].in_features})
-
-        device = split.windows.device
         widths = [linear.out_features for linear in linears[:-1]] + [padded]
-        self.products = [
-            copy.view(width, -1)
-            for copy, width in zip(self._regions(self.copies, linears), widths, strict=True)
-        ]
-        self.slopes = [
-            gradient.view(width, -1)
-            for gradient, width in zip(self._regions(self.gradients, linears), widths, strict=True)
-        ]
+        shapes = {
+            linear.weight: (width, linear.in_features)
+            for linear, width in zip(linears, widths, strict=True)
+        }
+        self._flatten(network, optimizer, shapes)
+        self.products, self.slopes = (
+            [
+                flat[self.begins[weight] :][: math.prod(shape)].view(shape)
+                for weight, shape in shapes.items()
+            ]
+            for flat in (self.copies, self.gradients)
+        )
+        device = split.windows.device
 
         def rows(width: int) -> Tensor:
             return torch.zeros((batch, width), dtype=torch.bfloat16, device=device)
@@ -130,22 +121,23 @@ class FusedStep:
         self,
         network: nn.Sequential,
         optimizer: torch.optim.Optimizer,
-        sizes: dict[Tensor, int],
+        shapes: dict[Tensor, tuple[int, int]],
     ) -> None:
-        """Lay parameters, copies, gradients and the optimizer's state out flat."""
+        """Lay parameters, copies, gradients and the optimizer's state out flat.
+
+        A weight gets room for its shape in `shapes`, padding included.
+        """
         parameters: list[Tensor] = list(network.parameters())
         device = parameters[0].device
-        spans = [-(-sizes.get(each, each.numel()) // 64) * 64 for each in parameters]
-        ends = torch.tensor(spans).cumsum(0).tolist()
-        self.begins = dict(zip(parameters, [0, *ends], strict=False))
+        sizes = [math.prod(shapes.get(each, each.shape)) for each in parameters]
+        ends = list(accumulate(-(-size // 64) * 64 for size in sizes))  # cuBLAS wants them aligned
+        self.begins = dict(zip(parameters, [0, *ends[:-1]], strict=True))
         self.weights, self.first, self.second = torch.zeros((3, ends[-1]), device=device)
         self.copies, self.gradients = torch.zeros(
             (2, ends[-1]), dtype=torch.bfloat16, device=device
         )
         self.steps = torch.zeros((), device=device)
-        self.kind = type(optimizer).__name__.lower()
-        self.decay = optimizer.defaults["weight_decay"]
-        self.betas = optimizer.defaults.get("betas", (optimizer.defaults.get("momentum"), 0.0))
+        self.betas = optimizer.defaults.get("betas", (self.params.momentum, 0.0))
         self.eps = optimizer.defaults.get("eps", 0.0)
         for parameter, begin in self.begins.items():
             weight, first, second = (
@@ -154,25 +146,14 @@ class FusedStep:
             )
             weight.copy_(parameter.detach())
             parameter.data = weight
-            state: dict[str, Any] = {"step": self.steps}
-            if self.kind == "sgd":
-                state |= {"momentum_buffer": first}
-            else:
-                state |= {"exp_avg": first, "exp_avg_sq": second}
-            optimizer.state[parameter] = state
+            moments = (
+                {"momentum_buffer": first}
+                if self.params.optimizer == "sgd"
+                else {"exp_avg": first, "exp_avg_sq": second}
+            )
+            optimizer.state[parameter] = {"step": self.steps, **moments}
         self.side = torch.cuda.Stream(device) if device.type == "cuda" else None
         self.refresh()
-
-    def _regions(self, flat: Tensor, linears: list[nn.Linear]) -> list[Tensor]:
-        """Return the part of a flat array that belongs to each weight, padding included."""
-        found = []
-        for linear in linears:
-            begin = self.begins[linear.weight]
-            rows = (
-                -(-linear.out_features // 8) * 8 if linear is linears[-1] else linear.out_features
-            )
-            found.append(flat[begin : begin + rows * linear.in_features])
-        return found
 
     def refresh(self) -> None:
         """Copy the weights, which somebody else may have set, to where products read them."""
@@ -208,6 +189,10 @@ class FusedStep:
             "PART": part, "R": tile, "C": width, "num_warps": warps,
         }  # fmt: skip
 
+    def _block(self) -> dict[str, str | bool]:
+        """Return the constants of kernels that go through a block's activation and dropout."""
+        return {"KIND": self.params.activation, "DROP": self.params.dropout > 0}
+
     def _forward(self, order: Tensor, cursor: Tensor) -> None:
         windows, labels = self.inputs[0], self.split.labels
         bands = self.split.windows.stride(0)
@@ -224,9 +209,9 @@ class FusedStep:
             grid, constants = self._grid("forward", columns)
             kernels.forward[grid](
                 h, self.inputs[layer + 1], self.sums, norm.weight, norm.bias, norm.running_mean,
-                norm.running_var, self.moments[layer], self.steps, self.salts[layer], self.dropout,
-                norm.momentum, norm.eps, self.batch, columns,
-                KIND=self.kinds[layer], DROP=self.dropout > 0, PARTS=self.tiles.parts, **constants,
+                norm.running_var, self.moments[layer], self.steps, self.salts[layer],
+                self.params.dropout, norm.momentum, norm.eps, self.batch, columns,
+                PARTS=self.tiles.parts, **self._block(), **constants,
             )  # fmt: skip
         torch.mm(self.inputs[-1], self.products[-1].t(), out=self.outputs[-1])
 
@@ -237,12 +222,12 @@ class FusedStep:
         tile = min(LOSS_TILE, triton.next_power_of_2(part))
         kernels.loss[(LOSS_PARTS,)](
             z, self.bias, self.targets, self.loss_sums, self.batch, self.classes,
-            self.label_smoothing, z.shape[1], triton.cdiv(part, tile) * tile, tile, columns,
+            self.params.label_smoothing, z.shape[1], triton.cdiv(part, tile) * tile, tile, columns,
         )  # fmt: skip
         begin = self.begins[self.bias]
         kernels.finish[(1,)](
             self.loss_sums, self.gradients[begin:], totals, rates, cursor, self.steps,
-            self.scalars, self.classes, *self.betas, self.kind, LOSS_PARTS, columns,
+            self.scalars, self.classes, *self.betas, self.params.optimizer, LOSS_PARTS, columns,
             num_warps=8,
         )  # fmt: skip
 
@@ -265,12 +250,11 @@ class FusedStep:
             torch.mm(slope, self.products[layer], out=dy)
             norm, h = self.norms[layer - 1], self.outputs[layer - 1]
             columns = h.shape[1]
-            common = self.moments[layer - 1], self.steps, self.salts[layer - 1], self.dropout
-            kinds = {"KIND": self.kinds[layer - 1], "DROP": self.dropout > 0}
+            common = self.moments[layer - 1], self.steps, self.salts[layer - 1], self.params.dropout
             grid, constants = self._grid("gradient_sums", columns)
             kernels.gradient_sums[grid](
                 dy, h, self.sums, norm.weight, norm.bias, *common, self.batch, columns,
-                **kinds, **constants,
+                **self._block(), **constants,
             )  # fmt: skip
             dgamma, dbeta = (
                 self.gradients[self.begins[each] :] for each in (norm.weight, norm.bias)
@@ -278,28 +262,28 @@ class FusedStep:
             grid, constants = self._grid("backward", columns)
             kernels.backward[grid](
                 dy, h, self.sums, norm.weight, norm.bias, dgamma, dbeta, *common,
-                self.batch, columns, **kinds, PARTS=self.tiles.parts, **constants,
+                self.batch, columns, **self._block(), PARTS=self.tiles.parts, **constants,
             )  # fmt: skip
 
     def _adjust(self) -> None:
         """Complete the gradients and take the optimizer's step, for most weights in parallel."""
         first = self.slopes[0].numel()
-        if self.clip_norm == 0:
+        if self.params.clip_norm == 0:
             with self._beside():
                 self._optimize(first, len(self.weights))
         torch.mm(self.outputs[0].t(), self.inputs[0], out=self.slopes[0])
-        if self.clip_norm == 0:
+        if self.params.clip_norm == 0:
             self._optimize(0, first)
         if self.side is not None:
             torch.cuda.current_stream().wait_stream(self.side)
-        if self.clip_norm > 0:
+        if self.params.clip_norm > 0:
             norm = torch.linalg.vector_norm(self.gradients, dtype=torch.float32)
-            self.scalars[3] = (self.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+            self.scalars[3] = (self.params.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             self._optimize(0, len(self.weights))
 
     def _optimize(self, begin: int, end: int) -> None:
-        block = OPTIMIZER_TILE
-        kernels.optimize[(triton.cdiv(end - begin, block),)](
+        kernels.optimize[(triton.cdiv(end - begin, OPTIMIZER_TILE),)](
             self.weights, self.copies, self.gradients, self.first, self.second, self.scalars,
-            *self.betas, self.eps, self.decay, begin, end, KIND=self.kind, BLOCK=block,
+            *self.betas, self.eps, self.params.weight_decay, begin, end,
+            KIND=self.params.optimizer, BLOCK=OPTIMIZER_TILE,
         )  # fmt: skip

@@ -65,6 +65,28 @@ def _key(steps, salt):
 
 
 @triton.jit
+def _columns(columns, C: tl.constexpr):
+    """Return the columns of this program, and which of them there are."""
+    column = tl.program_id(0) * C + tl.arange(0, C)
+    return column, column < columns
+
+
+@triton.jit
+def _affine(gamma, beta, mean, inverse, column, inside):
+    """Return what a column is multiplied by to normalize it, and what is added then."""
+    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
+    return scale, tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+
+
+@triton.jit
+def _store_part(sums, first, second, column, inside, columns):
+    """Store both sums of each column over this program's rows."""
+    part = sums + tl.program_id(1) * 2 * columns + column
+    tl.store(part, tl.sum(first, 0), mask=inside)
+    tl.store(part + columns, tl.sum(second, 0), mask=inside)
+
+
+@triton.jit
 def _sum_of_parts(sums, column, inside, columns, PARTS: tl.constexpr):
     """Return both sums of each column: over the parts of `sums`, (PARTS, 2, columns)."""
     part = sums + tl.arange(0, PARTS)[:, None] * 2 * columns + column
@@ -99,8 +121,7 @@ def moments(
     h, sums, rows, columns, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr
 ):  # fmt: skip
     """Sum each column, and its squares, about its first value: one part for each program."""
-    column = tl.program_id(0) * C + tl.arange(0, C)
-    inside = column < columns
+    column, inside = _columns(columns, C)
     pivot = tl.load(h + column, mask=inside, other=0.0).to(tl.float32)  # near the mean
     first = tl.zeros((R, C), tl.float32)
     second = tl.zeros((R, C), tl.float32)
@@ -111,9 +132,7 @@ def moments(
         value = tl.where(there, value.to(tl.float32) - pivot, 0.0)
         first += value
         second += value * value
-    part = sums + tl.program_id(1) * 2 * columns + column
-    tl.store(part, tl.sum(first, 0), mask=inside)
-    tl.store(part + columns, tl.sum(second, 0), mask=inside)
+    _store_part(sums, first, second, column, inside, columns)
 
 
 @triton.jit
@@ -124,8 +143,7 @@ def forward(
     PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Normalize a layer's output, activate it and drop a share; move the running statistics."""
-    column = tl.program_id(0) * C + tl.arange(0, C)
-    inside = column < columns
+    column, inside = _columns(columns, C)
     first, second = _sum_of_parts(sums, column, inside, columns, PARTS)
     shift = first / rows
     variance = tl.maximum(second / rows - shift * shift, 0.0)
@@ -139,8 +157,7 @@ def forward(
         running = tl.load(running_variance + column, mask=inside)
         unbiased = variance * (rows / (rows - 1.0))
         tl.store(running_variance + column, running + momentum * (unbiased - running), mask=inside)
-    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
-    offset = tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+    scale, offset = _affine(gamma, beta, mean, inverse, column, inside)
     key = _key(steps, salt)
     # from the last rows to the first: the last ones are still in the cache
     last = tl.num_programs(1) - 1 - tl.program_id(1)
@@ -175,12 +192,10 @@ def gradient_sums(
     KIND: tl.constexpr, DROP: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Sum, for each column, the gradient at the activation, and its product with the input."""
-    column = tl.program_id(0) * C + tl.arange(0, C)
-    inside = column < columns
+    column, inside = _columns(columns, C)
     mean = tl.load(moments + column, mask=inside, other=0.0)
     inverse = tl.load(moments + columns + column, mask=inside, other=0.0)
-    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
-    offset = tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+    scale, offset = _affine(gamma, beta, mean, inverse, column, inside)
     key = _key(steps, salt)
     first = tl.zeros((R, C), tl.float32)
     second = tl.zeros((R, C), tl.float32)
@@ -193,9 +208,7 @@ def gradient_sums(
         )
         first += gradient
         second += gradient * normal
-    part = sums + tl.program_id(1) * 2 * columns + column
-    tl.store(part, tl.sum(first, 0), mask=inside)
-    tl.store(part + columns, tl.sum(second, 0), mask=inside)
+    _store_part(sums, first, second, column, inside, columns)
 
 
 @triton.jit
@@ -205,12 +218,10 @@ def backward(
     PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Put the gradient of a layer's product in the place of the product, `h`."""
-    column = tl.program_id(0) * C + tl.arange(0, C)
-    inside = column < columns
+    column, inside = _columns(columns, C)
     mean = tl.load(moments + column, mask=inside, other=0.0)
     inverse = tl.load(moments + columns + column, mask=inside, other=0.0)
-    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
-    offset = tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+    scale, offset = _affine(gamma, beta, mean, inverse, column, inside)
     key = _key(steps, salt)
     first, second = _sum_of_parts(sums, column, inside, columns, PARTS)
     if tl.program_id(1) == 0:
@@ -283,7 +294,7 @@ def score(
     z, bias, targets, predicted, losses, top3, rows, classes,
     PADDED: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Tell of each row the likeliest class, the cross-entropy, and whether three are likelier."""
+    """Tell of each row the likeliest class, the loss, and whether less than three are likelier."""
     row = tl.program_id(0) * R + tl.arange(0, R)
     value, _target, _share, log_total, own, chosen = _rows_of_logits(
         z, bias, targets, row, rows, classes, PADDED, C
