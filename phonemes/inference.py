@@ -7,7 +7,6 @@ batch of windows is one gather and nothing else is stored.
 import copy
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import zip_longest
 from typing import NamedTuple
 
 import torch
@@ -106,51 +105,55 @@ def gather(split: Split, frames: Tensor | slice) -> Tensor:
     return split.windows[rows]
 
 
-def folded(network: nn.Sequential, dtype: torch.dtype) -> list[nn.Module]:
-    """Return a network's layers at rest, ready to classify, with products in `dtype`.
+class ProductWithReLU(nn.Module):
+    """A product, its bias and ReLU in one pass over memory."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return what enters the next layer."""
+        return torch._addmm_activation(self.linear.bias, values, self.linear.weight.t())
+
+
+def folded(network: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
+    """Return a network at rest, (B, W C) to logits (B, P), with products in `dtype`.
 
     Dropout is gone, and batch normalization that follows a product folded into it.
     """
     network.eval()
     layers: list[nn.Module] = []
     for layer in network:
-        if isinstance(layer, nn.BatchNorm1d) and isinstance(layers[-1], nn.Linear):
-            layers[-1] = fuse_linear_bn_eval(layers[-1], layer)
+        product = layers[-1] if layers and isinstance(layers[-1], nn.Linear) else None
+        if isinstance(layer, nn.BatchNorm1d) and product:
+            layers[-1] = fuse_linear_bn_eval(product, layer)
+        elif isinstance(layer, nn.ReLU) and product and product.bias is not None:
+            layers[-1] = ProductWithReLU(product)
         elif not isinstance(layer, nn.Dropout):
             layers.append(layer)
-    return [
-        copy.deepcopy(layer).to(dtype) if isinstance(layer, nn.Linear) else layer
-        for layer in layers
-    ]
-
-
-def logits_of(layers: list[nn.Module], windows: Tensor) -> Tensor:
-    """Return the logits, (B, P), that folded layers give windows, (B, W C)."""
-    values, skip = windows, False
-    for layer, following in zip_longest(layers, layers[1:]):
-        if skip:
-            skip = False
-        elif isinstance(layer, nn.Linear) and isinstance(following, nn.ReLU):
-            # product, bias and ReLU in one pass
-            values = torch._addmm_activation(layer.bias, values, layer.weight.t())
-            skip = True
-        else:
-            values = layer(values)
-    return values
+    return nn.Sequential(
+        *(
+            copy.deepcopy(layer).to(dtype)
+            if isinstance(layer, nn.Linear | ProductWithReLU)
+            else layer
+            for layer in layers
+        )
+    )
 
 
 @torch.inference_mode()
 def classify(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype) -> Outcomes:
     """Run the network over every frame of a split, in order, `batch` frames at a time."""
     count, device = len(split.starts), split.windows.device
-    layers, judge = folded(network, dtype), _judge_for(device)
+    resting, judge = folded(network, dtype), _judge_for(device)
     predicted = torch.empty(count, dtype=torch.int64, device=device)
     loss = torch.zeros(count, device=device)
     top3 = torch.zeros(count, dtype=torch.bool, device=device)
     for first in range(0, count, batch):
         rows = slice(first, first + batch)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = logits_of(layers, gather(split, rows))
+            logits = resting(gather(split, rows))  # (B, P)
         if split.labels is None:
             predicted[rows] = logits.argmax(1)
         else:
