@@ -25,8 +25,8 @@ from torch import Tensor
 from phonemes.context import Starts
 from phonemes.corpus import Frames, Labels
 from phonemes.errors import InputError
-from phonemes.inference import Split, require_finite
-from phonemes.params import Data
+from phonemes.inference import Split, place, require_finite
+from phonemes.params import Data, Train
 
 BLOCK = 2**22  # frames of a block, about; at most what a fifth of the free memory holds
 PIECE = 64  # frames
@@ -49,6 +49,21 @@ def fits(frames: Frames, starts: Starts, device: torch.device, dtype: torch.dtyp
     needed = (int(starts[-1]) + 1) * frames.shape[1] * dtype.itemsize
     needed += len(starts) * (starts.itemsize + 8)
     return needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def place_or_stream(
+    frames: Frames,
+    starts: Starts,
+    labels: Labels,
+    data: Data,
+    train: Train,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> "Split | Blocks":
+    """Put a split on the device, or get it ready to pass through, as `train.shuffle` has it."""
+    if train.shuffle == "full" or (train.shuffle == "auto" and fits(frames, starts, device, dtype)):
+        return place(frames, starts, labels, data, device, dtype)
+    return Blocks(frames, starts, labels, data, device, dtype, train.batch_size, train.seed)
 
 
 def deal(pieces: int, blocks: int, random: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -134,6 +149,7 @@ class Blocks:
         self._side = torch.cuda.Stream(device) if pinned else None
         self._copied: list[torch.cuda.Event | None] = [None, None]  # from each host slot
         self._worker = ThreadPoolExecutor(1)
+        self._cards: dict[int, list[NDArray[np.int64]]] = {}  # pieces of each block, by epoch
         self._layouts: dict[tuple[int, int], Future[Layout]] = {}  # by epoch and block
 
     def begin(self, epoch: int, order: Tensor, generator: torch.Generator) -> None:
@@ -177,24 +193,27 @@ class Blocks:
             self._upload()
 
     def _dealt(self, epoch: int) -> list[NDArray[np.int64]]:
-        random = np.random.default_rng((self._seed, epoch))
-        return deal(len(self._first), self.blocks, random)
+        """Return the pieces of each block; at most two epochs are kept."""
+        if epoch not in self._cards:
+            random = np.random.default_rng((self._seed, epoch))
+            kept = {each: cards for each, cards in self._cards.items() if each == epoch - 1}
+            self._cards = kept | {epoch: deal(len(self._first), self.blocks, random)}
+        return self._cards[epoch]
 
     def _lay_out_next(self) -> None:
         """Have the block after the newest layout laid out, be it of the next epoch."""
         epoch, number = self._upcoming
-        slot = self._serial % 2
-        self._layouts[epoch, number] = self._worker.submit(self._lay_out, epoch, number, slot)
+        chosen, slot = self._dealt(epoch)[number], self._serial % 2
+        self._layouts[epoch, number] = self._worker.submit(self._lay_out, chosen, slot)
         self._serial += 1
         self._upcoming = (epoch, number + 1) if number + 1 < self.blocks else (epoch + 1, 0)
 
-    def _lay_out(self, epoch: int, number: int, slot: int) -> Layout:
-        """Lay a block out in host memory, once the one that was there has been copied."""
+    def _lay_out(self, chosen: NDArray[np.int64], slot: int) -> Layout:
+        """Lay pieces out in host memory, once the block that was there has been copied."""
         copied = self._copied[slot]
         if copied is not None:
             copied.synchronize()
         k, piece = self._data.k, self._piece
-        chosen = self._dealt(epoch)[number]
         first, low, high, lengths = (
             torch.from_numpy(values[chosen])[:, None]
             for values in (self._first, self._low, self._high, self._lengths)

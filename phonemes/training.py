@@ -107,7 +107,7 @@ class Training:
         Raises:
             InputError: batch normalization would see a single frame.
         """
-        self._blocks = train if isinstance(train, Blocks) else None
+        self.blocks = train if isinstance(train, Blocks) else None
         self.train = train.split if isinstance(train, Blocks) else train
         self.network, self.dev, self.params = network, dev, params
         device = dev.windows.device
@@ -295,8 +295,8 @@ class Training:
     def _shuffle(self) -> list[float]:
         """Draw the order of the next epoch's frames; return the learning rate of each step."""
         count, done = self._count, len(self.history)
-        if self._blocks:
-            self._blocks.begin(done, self._order, self._generator)
+        if self.blocks:
+            self.blocks.begin(done, self._order, self._generator)
         else:
             order = torch.randperm(count, generator=self._generator, device=self.device)
             self._order[:count] = order
@@ -316,8 +316,8 @@ class Training:
             self.fused.refresh()
         looked, done = time.perf_counter(), 0
         for step in range(1, self.steps + 1):
-            if self._blocks:
-                self._blocks.before(step - 1)
+            if self.blocks:
+                self.blocks.before(step - 1)
             self._step()
             if step == self.steps or time.perf_counter() - looked > BAR_SECONDS:
                 loss, accuracy, _ = (self._totals / (step * self.batch)).tolist()

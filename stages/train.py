@@ -6,15 +6,13 @@ import pandas as pd
 import torch
 
 from phonemes.checkpoint import Checkpoints, run_key
-from phonemes.context import Starts
-from phonemes.corpus import Frames, Labels
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import Split, place, require_fit
+from phonemes.inference import place, require_fit
 from phonemes.model import Architecture, build, initialize, save_model
 from phonemes.params import Params
 from phonemes.stored import read_frames, read_labels, read_phonemes, read_starts
-from phonemes.streaming import Blocks, fits
+from phonemes.streaming import Blocks, place_or_stream
 from phonemes.training import DivergedError, Training, class_weights
 from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, checkpoint_folder, run
 
@@ -31,24 +29,8 @@ def announce(training: Training) -> None:
         f"an epoch takes about {cost.epoch_seconds:,.1f} s",
         flush=True,
     )
-
-
-def place_or_stream(
-    frames: Frames,
-    starts: Starts,
-    labels: Labels,
-    params: Params,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> Split | Blocks:
-    """Put train on the device, or get it ready to pass through in blocks."""
-    shuffle = params.train.shuffle
-    if shuffle == "full" or (shuffle == "auto" and fits(frames, starts, device, dtype)):
-        return place(frames, starts, labels, params.data, device, dtype)
-    batch, seed = params.train.batch_size, params.train.seed
-    blocks = Blocks(frames, starts, labels, params.data, device, dtype, batch, seed)
-    print(f"frames pass through the device in {blocks.blocks} shuffled blocks", flush=True)
-    return blocks
+    if training.blocks:
+        print(f"frames pass through the device in {training.blocks.blocks} blocks", flush=True)
 
 
 def keep(training: Training, architecture: Architecture) -> None:
@@ -79,10 +61,10 @@ def main(params: Params) -> None:
         labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), len(phonemes))
         arrays[split] = frames, starts, labels
     dev = place(*arrays["dev"], params.data, device, dtype)
-    train = place_or_stream(*arrays["train"], params, device, dtype)
+    train = place_or_stream(*arrays["train"], params.data, params.train, device, dtype)
     torch.manual_seed(params.train.seed)  # initialization and dropout
-    there = train.split if isinstance(train, Blocks) else train
-    architecture = Architecture.of(params.train, there.windows.shape[1], len(phonemes))
+    placed = train.split if isinstance(train, Blocks) else train
+    architecture = Architecture.of(params.train, placed.windows.shape[1], len(phonemes))
     network = build(architecture)
     require_fit(network, dev, len(phonemes))
     initialize(network, params.train.initialization)
@@ -90,7 +72,8 @@ def main(params: Params) -> None:
     weights = class_weights(frame_labels, len(phonemes), params.train.class_weights)
     training = Training(network.to(device), train, dev, params.train, weights, dtype)
     announce(training)
-    ways = [device, dtype, len(phonemes), training.fused is None, isinstance(train, Blocks)]
+    blocks = training.blocks.blocks if training.blocks else 0
+    ways = [device, dtype, len(phonemes), training.fused is None, blocks]
     key = run_key(params, [*arrays["train"], *arrays["dev"]], ways)
     checkpoints = Checkpoints(checkpoint_folder(), key)
     planned = params.train.epochs
