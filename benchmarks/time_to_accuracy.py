@@ -3,8 +3,8 @@
     python -m benchmarks.time_to_accuracy FOLDER [--epochs 3] [--workers 8]
 
 FOLDER is a checkout in which the stages up to context ran, with the parameters to train
-with. Its train stage, and the usual loop of benchmarks/training_speed.py with the same
-network, optimizer, batches and rate, which must be constant, train for a few epochs.
+with, the course recipe's but for k, widths, batch and rate: its train stage, and the usual
+loop of benchmarks/training_speed.py, train for a few epochs.
 The accuracy to reach is the lower of their best.
 """
 
@@ -19,12 +19,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch.utils.data import DataLoader
 
-from benchmarks.training_speed import Corpus, PaddedArray
+from benchmarks.training_speed import (
+    Corpus,
+    PaddedArray,
+    UsualStep,
+    plain_network,
+    usual_loader,
+)
 from phonemes.device import choose_device
-from phonemes.model import Architecture, build
 from phonemes.params import load
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
 from stages import CORPUS, NORMALIZED
@@ -37,7 +40,6 @@ def usual_training(epochs: int, workers: int) -> None:
     """Train as people do, and print a line after each epoch."""
     params = load()
     train, device = params.train, choose_device(params.runtime.device)
-    cuda = device.type == "cuda"
     phonemes = read_phonemes(CORPUS)
     loaders = {}
     for split in ("train", "dev"):
@@ -48,42 +50,23 @@ def usual_training(epochs: int, workers: int) -> None:
             lengths.astype(np.int64),
             read_labels(CORPUS / f"labels/{split}.npy", count, len(phonemes)).astype(np.int64),
         )
-        loaders[split] = DataLoader(
-            PaddedArray(corpus, params.data.k),
-            train.batch_size,
-            shuffle=split == "train",
-            num_workers=workers,
-            pin_memory=cuda,
-            persistent_workers=workers > 0,
-        )
-    torch.manual_seed(train.seed)
+        data = PaddedArray(corpus, params.data.k)
+        loaders[split] = usual_loader(data, train.batch_size, split == "train", workers, device)
     inputs = (2 * params.data.k + 1) * corpus.frames.shape[1]
-    network = build(Architecture.of(train, inputs, len(phonemes))).to(device)
-    optimizer = torch.optim.Adam(network.parameters(), train.lr)
-    scaler = torch.amp.GradScaler(device.type, enabled=cuda)
+    step = UsualStep(plain_network(train, inputs, len(phonemes)), train.lr, device)
     for epoch in range(1, epochs + 1):
-        network.train()
+        step.network.train()
         loss_sum = right = seen = 0.0
         for windows, labels in loaders["train"]:
-            windows = windows.to(device, non_blocking=True)
-            labels = labels.to(device, non_blocking=True)
-            optimizer.zero_grad()
-            with torch.autocast(device.type, torch.float16, enabled=cuda):
-                logits = network(windows)
-                loss = F.cross_entropy(logits, labels)
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
-            loss_sum += loss.item() * len(labels)
-            right += (logits.argmax(1) == labels).sum().item()
+            loss, correct = step.take(windows, labels)
+            loss_sum += loss * len(labels)
+            right += correct
             seen += len(labels)
-        network.eval()
+        step.network.eval()
         dev_right = 0.0
         with torch.inference_mode():
             for windows, labels in loaders["dev"]:
-                with torch.autocast(device.type, torch.float16, enabled=cuda):
-                    logits = network(windows.to(device, non_blocking=True))
-                dev_right += (logits.argmax(1).cpu() == labels).sum().item()
+                dev_right += (step.logits(windows).argmax(1).cpu() == labels).sum().item()
         dev = dev_right / len(loaders["dev"].dataset)  # type: ignore[arg-type]
         print(
             f"epoch {epoch}: loss {loss_sum / seen:.4f} train; "
