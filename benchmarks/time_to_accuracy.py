@@ -120,11 +120,10 @@ def main() -> None:
         epoch, seconds = next(
             (number, second) for number, (second, reached) in enumerate(run, 1) if reached >= target
         )
-        first = run[0][0] - (run[1][0] - run[0][0] if len(run) > 1 else 0)
-        print(
-            f"{name}: {seconds:.1f} s from the start of its process, after epoch {epoch}; "
-            f"{first:.1f} s of that before training, {seconds - first:.2f} s training"
-        )
+        print(f"{name}: {seconds:.1f} s from the start of its process, after epoch {epoch}")
+        if len(run) > 1:  # the second epoch tells how long the first was
+            before = run[0][0] - (run[1][0] - run[0][0])
+            print(f"  {before:.1f} s of that before training, {seconds - before:.2f} s training")
 
 
 if __name__ == "__main__":
