@@ -29,7 +29,7 @@ from phonemes.inference import Split, place, require_finite
 from phonemes.params import Data, Train
 
 BLOCK = 2**22  # frames of a block, about; at most what a fifth of the free memory holds
-PIECE = 64  # frames
+PIECE = 256  # frames; more are laid out faster, less context being laid out twice
 RESIDENT_SHARE = 0.7  # of the free memory, at most, that resident frames may take
 
 
@@ -38,6 +38,7 @@ class Layout(NamedTuple):
 
     slot: int  # 0 or 1, of the host's and the device's memory
     rows: Tensor  # (R, C) float32: pieces end to end, each with k rows before and after
+    beyond: Tensor  # (R,) bool: rows beyond the utterance, which hold its first or last frame
     labels: Tensor  # (R,) uint8 or int16, at the row where the frame's window starts
     starts: Tensor  # (M,) int32, those rows
 
@@ -135,6 +136,7 @@ class Blocks:
         self._hosts = [
             (
                 torch.empty((rows, bands), pin_memory=pinned),
+                torch.empty(rows, dtype=torch.bool, pin_memory=pinned),
                 torch.empty(rows, dtype=kind, pin_memory=pinned),
                 torch.empty(most * piece, dtype=torch.int32, pin_memory=pinned),
             )
@@ -204,11 +206,12 @@ class Blocks:
         """Have the block after the newest layout laid out, be it of the next epoch."""
         epoch, number = self._upcoming
         chosen, slot = self._dealt(epoch)[number], self._serial % 2
-        self._layouts[epoch, number] = self._worker.submit(self._lay_out, chosen, slot)
+        unseen = self._serial < self.blocks
+        self._layouts[epoch, number] = self._worker.submit(self._lay_out, chosen, slot, unseen)
         self._serial += 1
         self._upcoming = (epoch, number + 1) if number + 1 < self.blocks else (epoch + 1, 0)
 
-    def _lay_out(self, chosen: NDArray[np.int64], slot: int) -> Layout:
+    def _lay_out(self, chosen: NDArray[np.int64], slot: int, unseen: bool) -> Layout:
         """Lay pieces out in host memory, once the block that was there has been copied."""
         copied = self._copied[slot]
         if copied is not None:
@@ -222,16 +225,16 @@ class Blocks:
         size = len(chosen) * len(span)
         wanted = first - k + span  # (pieces, piece + 2 k)
         frames = wanted.clamp(low, high)
-        rows, labels, starts = self._hosts[slot]
+        rows, beyond, labels, starts = self._hosts[slot]
         torch.index_select(self._frames, 0, frames.view(-1), out=rows[:size])
-        if self._data.padding == "zero":
-            rows[:size][(frames != wanted).view(-1)] = 0
-        require_finite(rows[:size])
+        torch.ne(frames, wanted, out=beyond[:size].view(frames.shape))
+        if unseen:
+            require_finite(rows[:size])
         labels[:size] = self._labels[(first + span).clamp(max=high).view(-1)]
         here = torch.arange(size, dtype=torch.int32).view(len(chosen), -1)[:, :piece]
         valid = here[torch.arange(piece) < lengths]
         starts[: len(valid)] = valid
-        return Layout(slot, rows[:size], labels[:size], starts[: len(valid)])
+        return Layout(slot, rows[:size], beyond[:size], labels[:size], starts[: len(valid)])
 
     def _upload(self) -> None:
         """Copy the next block to the device, in the place of the one before the newest."""
@@ -245,10 +248,14 @@ class Blocks:
         if self._side:  # the steps launched so far may read what lies there
             self._side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._side) if self._side else nullcontext():
-            self._padded[half] = layout.rows.to(self._padded.device, non_blocking=True)
-            labels[half] = layout.labels.to(labels.device, non_blocking=True)
-            starts = layout.starts.to(labels.device, non_blocking=True)
-            shuffled = torch.randperm(len(starts), generator=self._generator, device=labels.device)
+            device = labels.device
+            self._padded[half] = layout.rows.to(device, non_blocking=True)
+            if self._data.padding == "zero":
+                beyond = layout.beyond.to(device, non_blocking=True)
+                self._padded[half].masked_fill_(beyond[:, None], 0)
+            labels[half] = layout.labels.to(device, non_blocking=True)
+            starts = layout.starts.to(device, non_blocking=True)
+            shuffled = torch.randperm(len(starts), generator=self._generator, device=device)
             self._order[begin:end] = starts[shuffled] + first
             if end == self.count:  # the last batch is filled up with frames of the one before
                 extra = len(self._order) - self.count
