@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from phonemes import kernels
 from phonemes.inference import Outcomes, Split
+from phonemes.model import Thinning
 from phonemes.params import Train
 
 LARGE = 8192  # rows of a batch from which on other tiles are faster
@@ -80,11 +81,16 @@ class FusedStep:
         """Take over the parameters of a network whose blocks are normalized over the batch."""
         self.split, self.batch, self.params = split, batch, params
         self.tiles = LARGE_TILES if batch >= LARGE else SMALL_TILES
-        linears = [layer for layer in network if isinstance(layer, nn.Linear)]
-        self.norms = [layer for layer in network if isinstance(layer, nn.BatchNorm1d)]
-        self.salts = [
-            (64 * params.seed + layer) * 0x9E3779B1 % 2**31 for layer in range(len(self.norms))
-        ]
+        linears = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        self.norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d)]
+        self.salt, *self.salts = (  # of the windows' distortions, and of each block's dropout
+            (64 * params.seed + each) * 0x9E3779B1 % 2**31 for each in range(len(self.norms) + 1)
+        )
+        first = network[0]
+        averaged = torch.tensor(first.widths if isinstance(first, Thinning) else [1])
+        self.most = int(averaged.max())  # frames of an average
+        self.thinned = torch.stack([averaged.cumsum(0) - averaged, averaged]).int()
+        self.thinned = self.thinned.to(split.windows.device)  # first frame and frames of each
         self.bias = linears[-1].bias
         self.classes = len(self.bias)
         padded = -(-self.classes // 8) * 8  # cuBLAS is slow on rows that 16 bytes do not divide
@@ -106,7 +112,7 @@ class FusedStep:
         def rows(width: int) -> Tensor:
             return torch.zeros((batch, width), dtype=torch.bfloat16, device=device)
 
-        self.inputs = [rows(width) for width in (split.windows.shape[1], *widths[:-1])]
+        self.inputs = [rows(width) for width in (linears[0].in_features, *widths[:-1])]
         self.outputs = [rows(width) for width in widths]
         self.upstream = [rows(width) for width in widths[:-1]]
         self.moments = [torch.zeros((2, width), device=device) for width in widths[:-1]]
@@ -153,11 +159,13 @@ class FusedStep:
             )
             optimizer.state[parameter] = {"step": self.steps, **moments}
         self.side = torch.cuda.Stream(device) if device.type == "cuda" else None
-        self.refresh()
+        self.epoch = torch.zeros((), dtype=torch.int64, device=device)
+        self.begin(0)
 
-    def refresh(self) -> None:
-        """Copy the weights, which somebody else may have set, to where products read them."""
+    def begin(self, epoch: int) -> None:
+        """Get ready for an epoch, from 0, from weights that somebody else may have set."""
         self.copies.copy_(self.weights)
+        self.epoch.fill_(epoch)
 
     def bytes(self) -> int:
         """Return the memory of all that a step reads and writes, the split apart."""
@@ -189,6 +197,10 @@ class FusedStep:
             "PART": part, "R": tile, "C": width, "num_warps": warps,
         }  # fmt: skip
 
+    def _skips_to(self, layer: int) -> bool:
+        """Tell whether a layer's product has that of two layers before added to it."""
+        return self.params.residual and layer % 2 == 0 and 0 < layer < len(self.norms)
+
     def _block(self) -> dict[str, str | bool]:
         """Return the constants of kernels that go through a block's activation and dropout."""
         return {"KIND": self.params.activation, "DROP": self.params.dropout > 0}
@@ -196,14 +208,26 @@ class FusedStep:
     def _forward(self, order: Tensor, cursor: Tensor) -> None:
         windows, labels = self.inputs[0], self.split.labels
         bands = self.split.windows.stride(0)
+        augment = self.params.augment
         kernels.gather[(triton.cdiv(self.batch, GATHER_TILE[0]),)](
-            self.split.windows, self.split.starts, labels, order, cursor, self.steps, windows,
-            self.targets, self.batch, bands, windows.shape[1], *GATHER_TILE,
+            self.split.windows, self.split.starts, labels, order, cursor, self.epoch, self.steps,
+            windows, self.targets, self.batch, self.salt, augment.mel_scale,
+            augment.mel_shift, augment.speed, augment.gain, augment.tilt, augment.noise,
+            augment.time_mask, augment.band_mask, *self.thinned, bands,
+            self.split.windows.shape[1] // bands, windows.shape[1], self.most, *GATHER_TILE,
+            AUGMENT=augment.any(),
+            WARP=augment.mel_scale + augment.mel_shift + augment.speed > 0,
+            COLOUR=augment.gain + augment.tilt > 0, NOISE=augment.noise > 0,
+            TIME_MASKS=augment.time_masks, BAND_MASKS=augment.band_masks,
         )  # fmt: skip
         for layer, norm in enumerate(self.norms):
             h = self.outputs[layer]
             columns = h.shape[1]
-            torch.mm(self.inputs[layer], self.products[layer].t(), out=h)
+            weights = self.products[layer].t()
+            if self._skips_to(layer):
+                torch.addmm(self.outputs[layer - 2], self.inputs[layer], weights, out=h)
+            else:
+                torch.mm(self.inputs[layer], weights, out=h)
             grid, constants = self._grid("moments", columns)
             kernels.moments[grid](h, self.sums, self.batch, columns, **constants)
             grid, constants = self._grid("forward", columns)
@@ -260,9 +284,11 @@ class FusedStep:
                 self.gradients[self.begins[each] :] for each in (norm.weight, norm.bias)
             )
             grid, constants = self._grid("backward", columns)
+            skips = self._skips_to(layer + 1)
             kernels.backward[grid](
-                dy, h, self.sums, norm.weight, norm.bias, dgamma, dbeta, *common,
-                self.batch, columns, **self._block(), PARTS=self.tiles.parts, **constants,
+                dy, h, self.outputs[layer + 1] if skips else h, self.sums, norm.weight,
+                norm.bias, dgamma, dbeta, *common, self.batch, columns, SKIPS=skips,
+                **self._block(), PARTS=self.tiles.parts, **constants,
             )  # fmt: skip
 
     def _adjust(self) -> None:

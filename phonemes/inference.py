@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from phonemes.context import Starts, pad
 from phonemes.corpus import Frames, Labels
 from phonemes.errors import InputError
+from phonemes.model import Residual, Thinning
 from phonemes.params import Data
 
 
@@ -83,8 +84,10 @@ def require_fit(network: nn.Sequential, split: Split, classes: int) -> None:
     Raises:
         InputError: says both sizes.
     """
-    weights = [layer.weight for layer in network if isinstance(layer, nn.Linear)]
-    sizes = (weights[0].shape[1], weights[-1].shape[0])  # W C and P
+    weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Linear)]
+    first = network[0]
+    inputs = first.frames * first.bands if isinstance(first, Thinning) else weights[0].shape[1]
+    sizes = (inputs, weights[-1].shape[0])  # W C and P
     given = (split.windows.shape[1], classes)
     if sizes != given:
         raise InputError(
@@ -120,16 +123,21 @@ class ProductWithReLU(nn.Module):
 def folded(network: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
     """Return a network at rest, (B, W C) to logits (B, P), with products in `dtype`.
 
-    Dropout is gone, and batch normalization that follows a product folded into it.
+    Dropout is gone, and averages before a product and batch normalization after it are
+    folded into it.
     """
     network.eval()
     layers: list[nn.Module] = []
     for layer in network:
         product = layers[-1] if layers and isinstance(layers[-1], nn.Linear) else None
-        if isinstance(layer, nn.BatchNorm1d) and product:
+        if isinstance(layer, nn.Linear) and layers and isinstance(layers[-1], Thinning):
+            layers[-1] = layers[-1].before(layer)
+        elif isinstance(layer, nn.BatchNorm1d) and product:
             layers[-1] = fuse_linear_bn_eval(product, layer)
         elif isinstance(layer, nn.ReLU) and product and product.bias is not None:
             layers[-1] = ProductWithReLU(product)
+        elif isinstance(layer, Residual):
+            layers.append(Residual(*folded(layer.layers, dtype)))
         elif not isinstance(layer, nn.Dropout):
             layers.append(layer)
     return nn.Sequential(

@@ -96,11 +96,88 @@ def _sum_of_parts(sums, column, inside, columns, PARTS: tl.constexpr):
 
 
 @triton.jit
-def gather(
-    frames, starts, labels, order, cursor, steps, windows, targets, batch,
-    BANDS: tl.constexpr, WIDTH: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+def _uniform(key, row, DRAW: tl.constexpr):
+    """Return a number in [0, 1) for each row, another for each DRAW."""
+    bits = _mixed(_mixed(row.to(tl.uint32) ^ key) + DRAW * 0x1E3779B9 % 4294967296)
+    return (bits >> 8).to(tl.float32) * (1 / 16777216)
+
+
+@triton.jit
+def _masked(key, row, place, length, widest, MASKS: tl.constexpr, FIRST: tl.constexpr):
+    """Tell which places (C,) of an axis lie in a mask of each row: (R, C)."""
+    inside = (place < 0)[None, :] & (row < 0)[:, None]
+    for mask in tl.static_range(MASKS):
+        size = tl.floor(_uniform(key, row, FIRST + 2 * mask) * (widest + 1))
+        room = tl.maximum(length + 1 - size, 1.0)
+        begin = tl.floor(_uniform(key, row, FIRST + 2 * mask + 1) * room)
+        inside |= (place >= begin[:, None]) & (place < (begin + size)[:, None])
+    return inside
+
+
+@triton.jit
+def _distorted(
+    source, time, band, key, row, there,
+    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask,
+    BANDS: tl.constexpr, LENGTH: tl.constexpr, WARP: tl.constexpr, COLOUR: tl.constexpr,
+    NOISE: tl.constexpr, TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
 ):  # fmt: skip
-    """Copy the windows and labels of the batch under the cursor; count the step."""
+    """Return values of windows (R, C) at times and bands (C,), distorted.
+
+    Distortions are those of phonemes/augmentation.py, with draws in the same order.
+    """
+    if WARP:
+        pace = 1 + speed * (2 * _uniform(key, row, 2) - 1)
+        when = LENGTH // 2 + (time - LENGTH // 2) * pace[:, None]
+        when = tl.minimum(tl.maximum(when, 0.0), LENGTH - 1.0)
+        scale = 1 + mel_scale * (2 * _uniform(key, row, 0) - 1)
+        shift = mel_shift * (2 * _uniform(key, row, 1) - 1)
+        where = tl.minimum(tl.maximum(band * scale[:, None] + shift[:, None], 0.0), BANDS - 1.0)
+        early, low = when.to(tl.int32), where.to(tl.int32)
+        late, high = tl.minimum(early + 1, LENGTH - 1), tl.minimum(low + 1, BANDS - 1)
+        later, higher = when - early, where - low
+        early, late = early * BANDS, late * BANDS
+        a = tl.load(source + early + low, mask=there, other=0.0).to(tl.float32)
+        b = tl.load(source + early + high, mask=there, other=0.0).to(tl.float32)
+        c = tl.load(source + late + low, mask=there, other=0.0).to(tl.float32)
+        d = tl.load(source + late + high, mask=there, other=0.0).to(tl.float32)
+        a += (c - a) * later
+        b += (d - b) * later
+        value = a + (b - a) * higher
+    else:
+        value = tl.load(source + time * BANDS + band, mask=there, other=0.0).to(tl.float32)
+    if COLOUR:
+        level = gain * (2 * _uniform(key, row, 3) - 1)
+        slope = tilt * (2 * _uniform(key, row, 4) - 1)
+        across = 2.0 * band / max(BANDS - 1, 1) - 1
+        value += level[:, None] + slope[:, None] * across
+    if NOISE:
+        place = (time * BANDS + band).to(tl.uint32)
+        bits = _mixed(_mixed(row.to(tl.uint32) + key)[:, None] ^ place)
+        four = (bits & 255) + ((bits >> 8) & 255) + ((bits >> 16) & 255) + (bits >> 24)
+        value += (four.to(tl.float32) - 510) * (noise / 147.8)  # nearly normal
+    if TIME_MASKS:
+        hidden = _masked(key, row, time, LENGTH, time_mask, TIME_MASKS, 5)
+        value = tl.where(hidden, 0.0, value)
+    if BAND_MASKS:
+        hidden = _masked(key, row, band, BANDS, band_mask, BAND_MASKS, 5 + 2 * TIME_MASKS)
+        value = tl.where(hidden, 0.0, value)
+    return value
+
+
+@triton.jit
+def gather(
+    frames, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
+    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask, firsts, counts,
+    BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
+    R: tl.constexpr, C: tl.constexpr, AUGMENT: tl.constexpr, WARP: tl.constexpr,
+    COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
+    BAND_MASKS: tl.constexpr,
+):  # fmt: skip
+    """Copy the windows and labels of the batch under the cursor; count the step.
+
+    Windows are distorted, and averaged where the context thins out: average i is of `counts[i]`
+    frames, at most MOST, from `firsts[i]` on.
+    """
     if tl.program_id(0) == 0:
         tl.store(steps, tl.load(steps) + 1)
     row = tl.program_id(0) * R + tl.arange(0, R)
@@ -110,10 +187,31 @@ def gather(
     start = tl.load(starts + frame, mask=here, other=0).to(tl.int64)
     source = frames + start[:, None] * BANDS
     target = windows + row.to(tl.int64)[:, None] * WIDTH
-    for first in tl.static_range(0, WIDTH, C):
-        column = first + tl.arange(0, C)
+    # not the count of steps, which another program may have raised by now
+    key = _mixed(_key(epoch, salt) + tl.load(cursor).to(tl.uint32))
+    for begin in range(0, WIDTH, C):
+        column = begin + tl.arange(0, C)
         there = here[:, None] & (column < WIDTH)
-        tl.store(target + column, tl.load(source + column, mask=there), mask=there)
+        if MOST == 1 and not AUGMENT:
+            value = tl.load(source + column, mask=there)
+        else:
+            time, band = column // BANDS, column % BANDS
+            count = 1
+            if MOST > 1:
+                inside = column < WIDTH
+                count = tl.load(counts + time, mask=inside, other=1)
+                time = tl.load(firsts + time, mask=inside, other=0)
+            value = tl.zeros((R, C), tl.float32)
+            for member in tl.static_range(MOST):
+                used = there & (member < count)
+                one = _distorted(
+                    source, time + member, band, key, row, used,
+                    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask,
+                    BANDS, LENGTH, WARP, COLOUR, NOISE, TIME_MASKS, BAND_MASKS,
+                )  # fmt: skip
+                value += tl.where(used, one, 0.0)
+            value = value / count
+        tl.store(target + column, value, mask=there)
 
 
 @triton.jit
@@ -213,11 +311,14 @@ def gradient_sums(
 
 @triton.jit
 def backward(
-    dy, h, sums, gamma, beta, dgamma, dbeta, moments, steps, salt, dropout, rows, columns,
-    KIND: tl.constexpr, DROP: tl.constexpr, PARTS: tl.constexpr,
+    dy, h, later, sums, gamma, beta, dgamma, dbeta, moments, steps, salt, dropout, rows, columns,
+    SKIPS: tl.constexpr, KIND: tl.constexpr, DROP: tl.constexpr, PARTS: tl.constexpr,
     PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Put the gradient of a layer's product in the place of the product, `h`."""
+    """Put the gradient of a layer's product in the place of the product, `h`.
+
+    A product that skips has the gradient of the `later` one that it was added to as well.
+    """
     column, inside = _columns(columns, C)
     mean = tl.load(moments + column, mask=inside, other=0.0)
     inverse = tl.load(moments + columns + column, mask=inside, other=0.0)
@@ -237,6 +338,8 @@ def backward(
             dy, h, index, there, mean, inverse, scale, offset, key, dropout, KIND, DROP
         )
         gradient = scale * (gradient - first - normal * second)
+        if SKIPS:
+            gradient += tl.load(later + index, mask=there).to(tl.float32)
         tl.store(h + index, gradient, mask=there)
 
 

@@ -41,9 +41,12 @@ class Architecture:
     normalization: str
     normalize: str  # before or after the activation
     dropout: float
+    residual: bool = False  # pairs of blocks add to what enters them; models before had none
+    thin: tuple[int, ...] = ()  # frames in each average, from the middle outwards
+    bands: int = 0  # C, where frames are averaged
 
     @classmethod
-    def of(cls, train: Train, inputs: int, classes: int) -> "Architecture":
+    def of(cls, train: Train, inputs: int, classes: int, bands: int = 0) -> "Architecture":
         """Return the architecture that the parameters describe."""
         return cls(
             inputs,
@@ -53,13 +56,95 @@ class Architecture:
             train.normalization,
             train.normalize,
             train.dropout,
+            train.residual,
+            train.thin,
+            bands,
         )
 
 
+class Thinning(nn.Module):
+    """Averages of neighbouring frames far from the middle of a window; those near it stay.
+
+    Context that thins out with the distance has fewer weights to learn, and can be wider.
+    The averages are fixed and linear: at rest they are folded into the first product.
+    """
+
+    averaging: Tensor
+
+    def __init__(self, frames: int, bands: int, thin: tuple[int, ...]) -> None:
+        """Average runs of frames, as long as `thin` says, at both ends of a window of W = `frames`.
+
+        The first run is the one nearest the middle.
+        """
+        super().__init__()
+        self.frames, self.bands = frames, bands
+        near = frames - 2 * sum(thin)
+        self.widths = (*reversed(thin), *[1] * near, *thin)
+        ends = torch.tensor(self.widths).cumsum(0)[:, None]
+        starts = ends - torch.tensor(self.widths)[:, None]
+        frame = torch.arange(frames)
+        averaging = ((frame >= starts) & (frame < ends)) / (ends - starts)  # (S, W)
+        self.register_buffer("averaging", averaging, persistent=False)
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """Return averages, (B, S C), of windows (B, W C)."""
+        apart = windows.view(len(windows), self.frames, self.bands)
+        return (self.averaging.to(apart.dtype) @ apart).flatten(1)
+
+    def extra_repr(self) -> str:
+        """Tell how many frames become how many."""
+        return f"{self.frames} frames, {len(self.widths)} of them or averages"
+
+    def before(self, product: nn.Linear) -> nn.Linear:
+        """Return the product that does the same to whole windows as this and `product`."""
+        whole = nn.Linear(self.frames * self.bands, product.out_features, product.bias is not None)
+        apart = product.weight.view(product.out_features, -1, self.bands)  # (H, S, C)
+        whole.weight = nn.Parameter(torch.einsum("hsc,sw->hwc", apart, self.averaging).flatten(1))
+        whole.bias = product.bias
+        return whole.train(product.training)
+
+
+class Residual(nn.Module):
+    """Layers whose output is added to their input."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return values, (B, H), and what the layers make of them, added."""
+        return values + self.layers(values)
+
+
 def build(architecture: Architecture) -> nn.Sequential:
-    """Return the network: windows (B, W C) in, logits (B, P) out."""
+    """Return the network: windows (B, W C) in, logits (B, P) out.
+
+    Residual, what two blocks make of a product is added to it, each block normalizing and
+    activating before its product (He et al., 2016, arXiv 1603.05027).
+    """
+    layers = _layers(architecture)
+    thinning = []
+    if architecture.thin:
+        frames = architecture.inputs // architecture.bands
+        thinning = [Thinning(frames, architecture.bands, architecture.thin)]
+    if not architecture.residual:
+        return nn.Sequential(*thinning, *layers)
+    block = (len(layers) - 1) // len(architecture.hidden)  # layers of one, Linear first
+    first, last = layers[:1], layers[1 - block - 1 :]
+    pairs = [
+        Residual(*layers[begin : begin + 2 * block])
+        for begin in range(1, len(layers) - len(last), 2 * block)
+    ]
+    return nn.Sequential(*thinning, *first, *pairs, *last)
+
+
+def _layers(architecture: Architecture) -> list[nn.Module]:
+    """Return the layers of a network one after the other."""
     layers: list[nn.Module] = []
     width = architecture.inputs
+    if architecture.thin:
+        averaged = 2 * (sum(architecture.thin) - len(architecture.thin))
+        width -= averaged * architecture.bands
     for hidden in architecture.hidden:
         activation = ACTIVATIONS[architecture.activation]()
         kind = NORMALIZATIONS[architecture.normalization]
@@ -75,7 +160,7 @@ def build(architecture: Architecture) -> nn.Sequential:
             layers.append(nn.Dropout(architecture.dropout))
         width = hidden
     layers.append(nn.Linear(width, architecture.classes))
-    return nn.Sequential(*layers)
+    return layers
 
 
 def initialize(network: nn.Module, scheme: str) -> None:
@@ -119,7 +204,8 @@ def load_model(path: Path, device: torch.device) -> tuple[nn.Sequential, dict[st
     try:
         stored = torch.load(path, map_location=device, weights_only=True)
         values = stored["architecture"]
-        architecture = Architecture(**{**values, "hidden": tuple(values["hidden"])})
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        architecture = Architecture(**values | lists)
         network = build(architecture)
         network.load_state_dict(stored["state"])
         facts = dict(stored["facts"])

@@ -85,14 +85,41 @@ class Data:
 
 
 @dataclass(frozen=True)
+class Augment:
+    """How each window is distorted while training; 0 is off."""
+
+    mel_scale: Annotated[float, Number(0, 0.9)]
+    mel_shift: Annotated[float, Number(0, 100)]
+    speed: Annotated[float, Number(0, 0.9)]
+    gain: Annotated[float, Number(0, 10)]
+    tilt: Annotated[float, Number(0, 10)]
+    noise: Annotated[float, Number(0, 10)]
+    time_masks: Annotated[int, Number(0, 10)]
+    time_mask: Annotated[int, Number(1, 2001)]
+    band_masks: Annotated[int, Number(0, 10)]
+    band_mask: Annotated[int, Number(1, 1000)]
+
+    def any(self) -> bool:
+        """Tell whether anything is on."""
+        return any(
+            (
+                self.speed, self.mel_scale, self.mel_shift, self.gain, self.tilt, self.noise,
+                self.time_masks, self.band_masks,
+            )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Train:
     """The network and how it is trained."""
 
+    thin: Annotated[tuple[int, ...], Items(0, 200, Number(1, 100))]
     hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
     activation: Annotated[str, Choice(("relu", "gelu", "silu", "leaky_relu", "elu", "tanh"))]
     normalization: Annotated[str, Choice(("batch", "layer", "none"))]
     normalize: Annotated[str, Choice(("before", "after"))]
     dropout: Annotated[float, Number(0, 0.95)]
+    residual: bool
     initialization: Annotated[str, Choice(("default", "kaiming", "xavier", "orthogonal"))]
     optimizer: Annotated[str, Choice(("sgd", "adam", "adamw"))]
     lr: Annotated[float, Number(0, 100, above=True)]
@@ -114,6 +141,7 @@ class Train:
     precision: Annotated[str, Choice(("auto", "fp32", "bf16"))]
     shuffle: Annotated[str, Choice(("auto", "full", "blocks"))]
     fused: Annotated[str, Choice(("auto", "always", "never"))]
+    augment: Augment
     seed: Seed
 
 
@@ -186,6 +214,17 @@ def _contradictions(params: Params) -> Problems:
             "train.batch_size is 1; batch normalization needs at least 2 frames: raise it or set "
             "train.normalization to layer or none"
         )
+    if sum(train.thin) > params.data.k:
+        problems.append(
+            f"train.thin has {sum(train.thin)} frames; expected at most data.k, {params.data.k}"
+        )
+    if train.residual and (len({*train.hidden}) > 1 or len(train.hidden) % 2 == 0):
+        problems.append(
+            f"train.hidden is {[*train.hidden]}; with train.residual expected an odd number of "
+            "equal widths, a first block and pairs"
+        )
+    if train.residual and train.normalize == "after":
+        problems.append("train.normalize is after; with train.residual expected before")
     if audio.dev_share + audio.test_share >= 1:
         problems.append(
             f"corpus.audio.dev_share + test_share is {audio.dev_share + audio.test_share:g}; "

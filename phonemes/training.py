@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from phonemes.augmentation import distort, draw
 from phonemes.errors import InputError
 from phonemes.inference import Split, classify, gather
 from phonemes.params import Train
@@ -313,7 +314,7 @@ class Training:
         self._totals.zero_()
         self.network.train()
         if self.fused:
-            self.fused.refresh()
+            self.fused.begin(len(self.history))
         looked, done = time.perf_counter(), 0
         for step in range(1, self.steps + 1):
             if self.blocks:
@@ -337,6 +338,10 @@ class Training:
         frames = self._order[self._cursor * self.batch + self._lane]  # (B,)
         labels = self.train.labels[frames]
         windows = gather(self.train, frames)  # (B, W C)
+        if self.params.augment.any():
+            apart = windows.view(self.batch, -1, self.train.windows.stride(0))  # (B, W, C)
+            drawn = draw(self.params.augment, apart)
+            windows = distort(apart, self.params.augment, drawn).flatten(1)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(windows).float()  # (B, P)

@@ -64,7 +64,8 @@ def main(params: Params) -> None:
     train = place_or_stream(*arrays["train"], params.data, params.train, device, dtype)
     torch.manual_seed(params.train.seed)  # initialization and dropout
     placed = train.split if isinstance(train, Blocks) else train
-    architecture = Architecture.of(params.train, placed.windows.shape[1], len(phonemes))
+    bands = placed.windows.stride(0)
+    architecture = Architecture.of(params.train, placed.windows.shape[1], len(phonemes), bands)
     network = build(architecture)
     require_fit(network, dev, len(phonemes))
     initialize(network, params.train.initialization)

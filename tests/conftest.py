@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from phonemes.params import Data, Params, Train, load
+from phonemes.params import Augment, Data, Params, Train, load
 
 # The same examples on every machine and run; tiny networks are fastest on one thread.
 settings.register_profile("project", deadline=None, derandomize=True, max_examples=60)
@@ -39,11 +39,13 @@ def shipped() -> Params:
 def tiny() -> Train:
     """Return how to train a network of two narrow blocks for two epochs, nothing random in it."""
     return Train(
+        thin=(),
         hidden=(8, 6),
         activation="relu",
         normalization="none",
         normalize="before",
         dropout=0.0,
+        residual=False,
         initialization="default",
         optimizer="sgd",
         lr=0.1,
@@ -63,6 +65,18 @@ def tiny() -> Train:
         precision="fp32",
         shuffle="full",
         fused="never",
+        augment=Augment(
+            mel_scale=0.0,
+            mel_shift=0.0,
+            speed=0.0,
+            gain=0.0,
+            tilt=0.0,
+            noise=0.0,
+            time_masks=0,
+            time_mask=2,
+            band_masks=0,
+            band_mask=2,
+        ),
         seed=1,
     )
 

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from phonemes.augmentation import Draws, distort, draws
 from phonemes.context import window_starts
-from phonemes.inference import place
+from phonemes.inference import gather, place
 from phonemes.model import ACTIVATIONS, Architecture, build
 from phonemes.params import Data
 from phonemes.training import make_optimizer
@@ -109,8 +110,9 @@ class Block:
         )  # fmt: skip
         dgamma, dbeta = torch.full((2, self.columns), torch.nan, device=dy.device)
         kernels.backward[self.across, triton.cdiv(self.rows, 2 * self.tile)](
-            dy, self.h, self.sums, norm.weight, norm.bias, dgamma, dbeta, *self.common, *shape,
-            **self.kinds, PARTS=self.parts, PART=2 * self.tile, **self.constants,
+            dy, self.h, self.h, self.sums, norm.weight, norm.bias, dgamma, dbeta, *self.common,
+            *shape, SKIPS=False, **self.kinds, PARTS=self.parts, PART=2 * self.tile,
+            **self.constants,
         )  # fmt: skip
         return self.h, dgamma, dbeta
 
@@ -275,6 +277,84 @@ def test_huge_logits_are_judged_without_overflow():
     )
 
 
+# --- distorted windows
+
+
+def mixed(bits):
+    """Return the kernels' hash, computed by numpy."""
+    bits = (bits ^ (bits >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return bits ^ (bits >> np.uint32(16))
+
+
+def kernel_draws(augment, epoch, cursor, salt, shape):
+    """Return what the kernel draws for a batch of windows, (B, W, C)."""
+    batch, width, bands = shape
+    rows = np.arange(batch, dtype=np.uint32)
+    one = np.ones(1, np.uint32)
+    key = mixed(mixed(mixed(one * epoch + np.uint32(0x9E3779B9)) ^ np.uint32(salt)) + cursor)
+    numbers = np.arange(draws(augment), dtype=np.uint32) * np.uint32(0x1E3779B9)
+    uniform = (mixed(mixed(rows ^ key)[:, None] + numbers) >> np.uint32(8)) / 2**24
+    columns = np.arange(width * bands, dtype=np.uint32)
+    noise = mixed(mixed(rows + key)[:, None] ^ columns)
+    summed = sum((noise >> np.uint32(8 * byte)) & np.uint32(255) for byte in range(4))
+    deviations = (summed.astype(np.float64) - 510) / 147.8
+    return Draws(
+        torch.tensor(uniform, dtype=torch.float32),
+        torch.tensor(deviations.reshape(shape), dtype=torch.float32) if augment.noise else None,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # as a hash has it
+@pytest.mark.parametrize("thin", [(), (1, 2)])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"mel_scale": 0.2, "mel_shift": 1.5},
+        {"speed": 0.4},
+        {"mel_scale": 0.1, "mel_shift": 1.0, "speed": 0.2},
+        {"gain": 0.5},
+        {"tilt": 0.5},
+        {"noise": 0.5},
+        {"time_masks": 2, "time_mask": 4},
+        {"band_masks": 2, "band_mask": 3},
+        {"time_masks": 4, "time_mask": 1, "band_masks": 3, "band_mask": 1},
+        {
+            "mel_scale": 0.2, "mel_shift": 1.5, "speed": 0.3, "gain": 0.2, "tilt": 0.3,
+            "noise": 0.2, "time_masks": 1, "time_mask": 3, "band_masks": 1, "band_mask": 2,
+        },
+    ],
+    ids=lambda change: "-".join(change),
+)  # fmt: skip
+def test_windows_are_distorted_and_pooled_as_torch_does_it(blocks, change, thin):
+    params = replace(blocks, augment=replace(blocks.augment, **change), thin=thin)
+    rng = np.random.default_rng(0)
+    frames = rng.normal(0, 1, (FRAMES, BANDS)).astype(np.float32)
+    starts = window_starts(np.array([30, 1, FRAMES - 31]), 3, "zero")
+    labels = rng.integers(0, CLASSES, FRAMES)
+    placed = place(frames, starts, labels, Data(3, "zero"), DEVICE, torch.bfloat16)
+    network = build(Architecture.of(params, 7 * BANDS, CLASSES, BANDS)).to(DEVICE).train()
+    step = FusedStep(network, make_optimizer(network, params), placed, BATCH, params)
+    order = torch.randperm(FRAMES).to(DEVICE)
+    rates, totals = torch.zeros(STEPS, device=DEVICE), torch.zeros(3, dtype=torch.float64)
+    cursor = torch.zeros(1, dtype=torch.int64, device=DEVICE)
+    step.begin(5)
+    seen = []
+    for number in range(2):
+        step.update(order, cursor, rates, totals.to(DEVICE))
+        taken = order[number * BATCH :][:BATCH]
+        plain = gather(placed, taken).float().view(BATCH, 7, BANDS)
+        drawn = kernel_draws(params.augment, 5, number, step.salt, plain.shape)
+        expected = distort(plain.cpu(), params.augment, drawn).flatten(1)
+        if thin:
+            expected = network[0].cpu()(expected)
+        actual = step.inputs[0].float().cpu()
+        torch.testing.assert_close(actual, expected, rtol=2**-7, atol=2**-7)
+        seen.append((drawn.uniform, drawn.noise))
+    assert not torch.equal(seen[0][0], seen[1][0])
+
+
 # --- whole steps
 
 
@@ -404,6 +484,8 @@ CHOICES = [
     {"optimizer": "adam", "clip_norm": 0.3, "weight_decay": 0.3},
     {"optimizer": "adamw", "label_smoothing": 0.2, "activation": "silu"},
     {"optimizer": "adamw", "weight_decay": 3.0, "activation": "leaky_relu"},
+    {"optimizer": "sgd", "hidden": (12,) * 3, "residual": True},
+    {"optimizer": "adamw", "hidden": (12,) * 7, "residual": True, "activation": "gelu"},
 ]
 
 
@@ -510,7 +592,7 @@ def test_weights_set_from_outside_are_taken_over(blocks):
     made, other = bench(blocks, seed=0), bench(blocks, seed=1)
     start = made.bytes()
     made.network.load_state_dict(other.network.state_dict())
-    made.step.refresh()
+    made.step.begin(0)
     assert made.bytes() == other.bytes() != start
     made.update(1)
     other.update(1)
@@ -553,7 +635,7 @@ def test_steps_go_on_from_a_copied_state_to_the_same_bytes(blocks, optimizer):
     network = copy.deepcopy(whole.network.state_dict())
     state = copy.deepcopy([whole.optimizer.state[it] for it in whole.network.parameters()])
     totals = whole.totals.clone()
-    whole.step.refresh()  # as when an epoch begins: the interpreter does not round as torch does
+    whole.step.begin(0)  # as when an epoch begins: the interpreter does not round as torch does
     whole.update(2)
 
     resumed = bench(params, seed=9)
@@ -563,6 +645,6 @@ def test_steps_go_on_from_a_copied_state_to_the_same_bytes(blocks, optimizer):
             resumed.optimizer.state[weight][name].copy_(value)
     resumed.cursor.fill_(1)
     resumed.totals.copy_(totals)
-    resumed.step.refresh()
+    resumed.step.begin(0)
     resumed.update(2)
     assert resumed.bytes() == whole.bytes()

@@ -10,10 +10,13 @@ import torch
 from torch import nn
 
 from phonemes.errors import InputError
+from phonemes.inference import folded
 from phonemes.model import (
     ACTIVATIONS,
     NORMALIZATIONS,
     Architecture,
+    Residual,
+    Thinning,
     build,
     initialize,
     load_model,
@@ -68,6 +71,54 @@ def test_every_choice_builds_nothing_but_feed_forward_layers(activation):
         assert all(type(layer) in FEED_FORWARD for layer in network)
         assert sum(type(layer) is ACTIVATIONS[activation] for layer in network) == len(hidden)
         assert network(torch.randn(3, 12)).shape == (3, 5)
+
+
+def test_residual_pairs_of_blocks_add_to_what_enters_them():
+    network = build(replace(SMALL, hidden=(8,) * 5, residual=True)).eval()
+    first, *pairs, _norm, _activation, _dropout, output = network
+    assert [type(pair) for pair in pairs] == [Residual, Residual]
+    block = ["BatchNorm1d", "GELU", "Dropout", "Linear"]
+    assert [type(layer).__name__ for layer in pairs[0].layers] == block * 2
+    values = first(torch.randn(3, 12))
+    for pair in pairs:
+        torch.testing.assert_close(pair(values), values + pair.layers(values))
+        values = pair(values)
+    assert output(values).shape == (3, 5)
+    plain = parameter_count(build(replace(SMALL, hidden=(8,) * 5)))
+    assert parameter_count(network) == plain
+
+
+def test_far_context_is_averaged_and_near_context_stays():
+    thinning = Thinning(9, 2, (1, 2))
+    windows = torch.arange(18.0).expand(3, -1)  # band 0 of frame t is 2 t
+    frames = [0.5, 2, 3, 4, 5, 6, 7.5]
+    expected = torch.tensor([[2 * frame, 2 * frame + 1] for frame in frames]).flatten()
+    torch.testing.assert_close(thinning(windows), expected.expand(3, -1))
+
+
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_network_at_rest_has_averages_and_normalization_folded_into_its_products(residual):
+    architecture = replace(
+        SMALL, inputs=18, hidden=(8,) * 3, residual=residual, thin=(1, 2), bands=2
+    )
+    torch.manual_seed(0)
+    network = build(architecture)
+    for _ in range(5):
+        network(torch.randn(64, 18) * 3)
+    windows = torch.randn(9, 18)
+    resting = folded(network, torch.float32)
+    torch.testing.assert_close(resting(windows), network.eval()(windows))
+    assert not any(type(layer) in (Thinning, nn.Dropout) for layer in resting.modules())
+    left = sum(type(layer) is nn.BatchNorm1d for layer in resting.modules())
+    assert left == (2 if residual else 0)  # those that follow a sum
+
+
+def test_a_thinned_residual_network_comes_back(tmp_path):
+    architecture = replace(SMALL, hidden=(8,) * 3, residual=True, thin=(1,), bands=4)
+    network = stored(tmp_path / "model.pt", architecture)
+    loaded, _facts = load_model(tmp_path / "model.pt", CPU)
+    windows = torch.randn(4, 12)
+    assert torch.equal(loaded(windows), network(windows))
 
 
 @pytest.mark.parametrize(

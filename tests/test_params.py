@@ -336,6 +336,22 @@ def test_a_key_that_is_no_word_is_not_a_parameter(key):
             "train.batch_size is 1; batch normalization needs at least 2 frames",
         ),
         (
+            {"data.k": 5, "train.thin": [2, 4]},
+            "train.thin has 6 frames; expected at most data.k, 5",
+        ),
+        (
+            {"train.residual": True, "train.hidden": [64, 64, 32]},
+            "train.hidden is [64, 64, 32]; with train.residual expected an odd number of equal",
+        ),
+        (
+            {"train.residual": True, "train.hidden": [64, 64]},
+            "train.hidden is [64, 64]; with train.residual expected an odd number of equal",
+        ),
+        (
+            {"train.residual": True, "train.normalize": "after"},
+            "train.normalize is after; with train.residual expected before",
+        ),
+        (
             {"corpus.audio.dev_share": 0.6, "corpus.audio.test_share": 0.5},
             "corpus.audio.dev_share + test_share is 1.1; expected less than 1",
         ),
@@ -355,6 +371,8 @@ def test_values_that_contradict_each_other_are_named(changes, message):
         {"features.sample_rate": 16000, "features.high": 8000},
         {"features.frame_width": 32, "features.fft": 512},
         {"train.warmup_epochs": 2.5, "train.epochs": 3},
+        {"data.k": 6, "train.thin": (2, 4)},
+        {"train.residual": True, "train.hidden": (64, 64, 64)},
         {"train.batch_size": 1, "train.normalization": "layer"},
         {"train.batch_size": 2, "train.normalization": "batch"},
         {"corpus.audio.dev_share": 0.5, "corpus.audio.test_share": 0.4},

@@ -540,3 +540,55 @@ def test_an_epoch_says_how_it_went_and_the_bar_appears_only_where_asked_for(tiny
     assert quiet.err == ""
     assert [line[:14] for line in quiet.out.splitlines()] == ["epoch 1: loss ", "epoch 2: loss "]
     assert "epoch 2/2" in capsys.readouterr().err
+
+
+# --- distorted windows
+
+
+def distorting(params, **change):
+    return replace(params, augment=replace(params.augment, **change))
+
+
+def test_windows_are_distorted_anew_in_every_step(tiny, one_side, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        phonemes.training,
+        "distort",
+        lambda windows, augment, drawn: seen.append(drawn.uniform.clone()) or windows,
+    )
+    params = distorting(tiny, gain=0.5)
+    train = toy(TRAIN_LENGTHS, one_side, 1)
+    network = network_for(params, one_side)
+    list(Training(network, train, train, params, None, torch.float32).epochs(progress=False))
+    assert len(seen) == params.epochs * 3  # steps of 16 of 35 frames
+    assert len({each.numpy().tobytes() for each in seen}) == len(seen)
+
+
+def test_only_training_sees_distorted_windows(tiny, one_side):
+    params = distorting(replace(tiny, epochs=1), noise=5.0, time_masks=1, time_mask=3)
+    split = toy(TRAIN_LENGTHS, one_side, 1)
+    before = split.windows.clone()
+    network = network_for(params, one_side)
+    epoch = next(Training(network, split, split, params, None, torch.float32).epochs(False))
+    assert torch.equal(split.windows, before)
+    right = classify(network, split, 16, torch.float32).predicted == split.labels
+    assert epoch.dev_accuracy == pytest.approx(right.float().mean().item())
+
+
+def test_the_same_seed_distorts_alike_and_another_one_otherwise(tiny, one_side):
+    params = distorting(
+        tiny, mel_scale=0.2, mel_shift=1.0, speed=0.2, gain=0.2, tilt=0.2, noise=0.2,
+        time_masks=1, band_masks=1,
+    )  # fmt: skip
+    results = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        network = build(Architecture.of(params, BANDS * 3, CLASSES))
+        for value in network.parameters():
+            nn.init.constant_(value, 0.1)
+        split = toy(TRAIN_LENGTHS, one_side, 1)
+        torch.manual_seed(seed)
+        list(Training(network, split, split, params, None, torch.float32).epochs(False))
+        results.append(b"".join(v.numpy().tobytes() for v in network.state_dict().values()))
+    assert results[0] == results[1]
+    assert results[0] != results[2]
