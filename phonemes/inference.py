@@ -154,7 +154,7 @@ def folded(network: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
 def classify(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype) -> Outcomes:
     """Run the network over every frame of a split, in order, `batch` frames at a time."""
     count, device = len(split.starts), split.windows.device
-    resting, judge = folded(network, dtype), _judge_for(device)
+    resting, judged = folded(network, dtype), _judge_for(device)
     predicted = torch.empty(count, dtype=torch.int64, device=device)
     loss = torch.zeros(count, device=device)
     top3 = torch.zeros(count, dtype=torch.bool, device=device)
@@ -165,11 +165,23 @@ def classify(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtyp
         if split.labels is None:
             predicted[rows] = logits.argmax(1)
         else:
-            predicted[rows], loss[rows], top3[rows] = judge(logits, split.labels[rows])
+            predicted[rows], loss[rows], top3[rows] = judged(logits, split.labels[rows])
     return Outcomes(predicted, loss, top3)
 
 
-def _judge(logits: Tensor, labels: Tensor) -> Outcomes:
+@torch.inference_mode()
+def posteriors(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype) -> Tensor:
+    """Return the log posteriors of every frame of a split, (N, P) float32."""
+    resting = folded(network, dtype)
+    parts = []
+    for first in range(0, len(split.starts), batch):
+        with torch.autocast(split.windows.device.type, dtype, enabled=dtype != torch.float32):
+            logits = resting(gather(split, slice(first, first + batch)))
+        parts.append(torch.log_softmax(logits.float(), 1))
+    return torch.cat(parts)
+
+
+def judge(logits: Tensor, labels: Tensor) -> Outcomes:
     """Return the outcome of some frames with logits (B, P) and labels (B,)."""
     logits = logits.float()
     loss = F.cross_entropy(logits, labels, reduction="none")
@@ -178,10 +190,10 @@ def _judge(logits: Tensor, labels: Tensor) -> Outcomes:
 
 
 def _judge_for(device: torch.device) -> Callable[[Tensor, Tensor], Outcomes]:
-    """Return `_judge`, or what does the same in one pass where there is an NVIDIA GPU."""
+    """Return `judge`, or what does the same in one pass where there is an NVIDIA GPU."""
     if device.type == "cuda":
         with suppress(ImportError):  # of Triton, which comes with torch for CUDA
-            from phonemes.fused import judge
+            from phonemes.fused import judge as judge_at_once
 
-            return judge
-    return _judge
+            return judge_at_once
+    return judge

@@ -146,6 +146,14 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Smooth:
+    """How posteriors are smoothed over time."""
+
+    sequence: Annotated[float, Number(0, 10)]
+    frame: Annotated[float, Number(0, 10, above=True)]
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """How scores and their intervals are computed."""
 
@@ -180,6 +188,7 @@ class Params:
     normalize: Normalize
     data: Data
     train: Train
+    smooth: Smooth
     evaluate: Evaluate
     predict: Predict
     runtime: Runtime

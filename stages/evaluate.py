@@ -25,6 +25,7 @@ from phonemes.scoring import (
     utterance_sums,
     with_intervals,
 )
+from phonemes.smoothing import Sequences, classify_smoothed, read_sequences
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes, read_starts
 from stages import CONFUSION, CONTEXT, CORPUS, MODEL, NORMALIZED, SCORES, TABLES, run
 
@@ -35,6 +36,7 @@ def predict(
     split: str,
     classes: int,
     network: nn.Sequential,
+    sequences: Sequences | None,
     params: Params,
     device: torch.device,
     dtype: torch.dtype,
@@ -46,7 +48,13 @@ def predict(
     labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
     placed = place(frames, starts, labels, params.data, device, dtype)
     require_fit(network, placed, classes)
-    outcomes = classify(network, placed, params.runtime.batch_size, dtype)
+    batch = params.runtime.batch_size
+    if sequences:
+        outcomes = classify_smoothed(
+            network, placed, lengths, batch, dtype, sequences, params.smooth
+        )
+    else:
+        outcomes = classify(network, placed, batch, dtype)
     return Predictions(labels, *(values.cpu().numpy() for values in outcomes))
 
 
@@ -56,12 +64,13 @@ def main(params: Params) -> None:
     dtype = choose_precision(params.train.precision, device)
     network, facts = load_model(MODEL, device)
     phonemes = read_phonemes(CORPUS)
+    sequences = read_sequences(CORPUS, len(phonemes)) if params.smooth.sequence > 0 else None
     model = {"parameters": parameter_count(network), "epoch": facts["epoch"]}
     results: dict[str, Any] = {"model": model}
     labelled = [split for split in ("dev", "test") if (CORPUS / f"labels/{split}.npy").exists()]
     with replacing(TABLES) as tables:
         for split in labelled:
-            predictions = predict(split, len(phonemes), network, params, device, dtype)
+            predictions = predict(split, len(phonemes), network, sequences, params, device, dtype)
             sums = utterance_sums(predictions, read_lengths(CORPUS, split), phonemes)
             scores = with_intervals(sums, params.evaluate.resamples, params.evaluate.seed)
             results[split] = {name: round(score, DECIMALS) for name, score in scores.items()}

@@ -8,7 +8,8 @@ from phonemes.files import replacing
 from phonemes.inference import classify, place, require_fit
 from phonemes.model import load_model
 from phonemes.params import Params
-from phonemes.stored import read_frames, read_phonemes, read_starts
+from phonemes.smoothing import classify_smoothed, read_sequences
+from phonemes.stored import read_frames, read_lengths, read_phonemes, read_starts
 from stages import CONTEXT, CORPUS, MODEL, NORMALIZED, PREDICTIONS, run
 
 
@@ -22,7 +23,13 @@ def main(params: Params) -> None:
     frames = read_frames(NORMALIZED / "test.npy", len(starts))
     test = place(frames, starts, None, params.data, device, dtype)
     require_fit(network, test, len(phonemes))
-    labels = classify(network, test, params.runtime.batch_size, dtype).predicted.cpu().numpy()
+    batch = params.runtime.batch_size
+    if params.smooth.sequence > 0:
+        lengths, sequences = read_lengths(CORPUS, "test"), read_sequences(CORPUS, len(phonemes))
+        outcomes = classify_smoothed(network, test, lengths, batch, dtype, sequences, params.smooth)
+    else:
+        outcomes = classify(network, test, batch, dtype)
+    labels = outcomes.predicted.cpu().numpy()
     if params.predict.label == "phoneme":
         labels = np.array(phonemes)[labels]
     table = pd.DataFrame({"id": np.arange(len(labels)), "label": labels})

@@ -164,6 +164,7 @@ def test_context_reports_what_k_covers(project):
         ({"data": {"k": 3}}, ["context", "train", "evaluate", "predict"]),
         ({"normalize": {"over": "corpus"}}, ["normalize", "train", "evaluate", "predict"]),
         ({"evaluate": {"resamples": 200}}, ["evaluate"]),
+        ({"smooth": {"sequence": 1.0}}, ["evaluate", "predict"]),
         ({"predict": {"label": "phoneme"}}, ["predict"]),
         ({"runtime": {"batch_size": 100, "jobs": 2}}, []),
         ({"features": {"stride": 5}}, ["corpus", "context"]),  # the arrays stay the same bytes
@@ -201,6 +202,22 @@ def test_phonemes_can_be_written_instead_of_numbers(project):
     run(project, "dvc", "checkout", "--force")
     phonemes = (project / "data/corpus/phonemes.txt").read_text().split()
     assert names.tolist() == [phonemes[number] for number in numbers]
+
+
+def test_smoothed_predictions_have_one_row_a_test_frame_in_order(project):
+    before = (project / "params.yaml").read_text()
+    set_params(project, {"smooth": {"sequence": 1.0}})
+    run(project, sys.executable, "-m", "stages.predict")
+    run(project, sys.executable, "-m", "stages.evaluate")
+    predictions = pd.read_csv(project / "predictions.csv")
+    scores = json.loads((project / "metrics/evaluate.json").read_text())
+    (project / "params.yaml").write_text(before)
+    run(project, "dvc", "checkout", "--force")
+    run(project, "git", "checkout", "metrics/evaluate.json")
+    assert predictions.id.tolist() == list(range(9 * 48))
+    truth = np.load(project / "data/raw/truth.npy")
+    assert (predictions.label == truth).mean() > 0.9
+    assert scores["dev"]["accuracy"] > 0.9
 
 
 def test_changed_data_reruns_everything(tmp_path):

@@ -1,0 +1,119 @@
+"""Smoothed posteriors are those of the model of sequences, computed over every possible path."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import phonemes.smoothing
+from phonemes.params import Smooth
+from phonemes.smoothing import Sequences, count_sequences, smoothed
+
+CLASSES = 3
+ON = Smooth(sequence=1.0, frame=1.0)
+
+
+def sequences(seed=0, classes=CLASSES):
+    """Return random probabilities that could have been counted."""
+    rng = np.random.default_rng(seed)
+    following = rng.random((classes, classes, classes))
+    now = np.arange(classes)
+    following[:, now, now] = 0
+    following /= following.sum(-1, keepdims=True)
+    first = rng.random(classes)
+    return Sequences(first / first.sum(), following, rng.uniform(0.1, 0.5, classes))
+
+
+def posteriors(frames, seed=0, classes=CLASSES):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.log_softmax(2 * torch.randn(frames, classes, generator=generator), 1)
+
+
+def by_every_path(log_posteriors, model, smooth):
+    """Return the posteriors, (T, P), of one utterance by adding up all of its paths."""
+    times, classes = log_posteriors.shape
+    weights = np.exp(smooth.frame * log_posteriors.double().numpy())
+    shares = np.zeros((times, classes))
+    for path in itertools.product(range(classes), repeat=times):
+        prior, before = model.first[path[0]], 0  # what comes before the first is class 0
+        for now, following in itertools.pairwise(path):
+            if following == now:
+                prior *= 1 - model.leaving[now]
+            else:
+                prior *= model.leaving[now] * model.following[before, now, following]
+                before = now
+        weight = prior**smooth.sequence * np.prod(weights[range(times), path])
+        shares[range(times), path] += weight
+    return shares / shares.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("smooth", [ON, Smooth(0.7, 0.5), Smooth(1.5, 1.2), Smooth(0.0001, 0.3)])
+@pytest.mark.parametrize("frames", [1, 2, 6])
+def test_shares_are_the_sum_over_all_paths(smooth, frames):
+    given, model = posteriors(frames), sequences()
+    actual = smoothed(given, np.array([frames]), model, smooth).exp().double().numpy()
+    np.testing.assert_allclose(actual, by_every_path(given, model, smooth), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 64])
+def test_an_utterance_is_smoothed_as_if_it_were_alone(monkeypatch, batch):
+    monkeypatch.setattr(phonemes.smoothing, "BATCH", batch)
+    lengths, model = np.array([3, 7, 1, 7, 4]), sequences()
+    given = posteriors(lengths.sum())
+    together = smoothed(given, lengths, model, ON)
+    ends = np.cumsum(lengths)
+    for begin, end in zip(ends - lengths, ends, strict=True):
+        alone = smoothed(given[begin:end], np.array([end - begin]), model, ON)
+        torch.testing.assert_close(together[begin:end], alone)
+
+
+def test_long_utterances_neither_vanish_nor_overflow():
+    given = posteriors(3000) * 20
+    shares = smoothed(given, np.array([3000]), sequences(), ON).exp()
+    torch.testing.assert_close(shares.sum(1), torch.ones(3000))
+
+
+def test_a_single_odd_frame_is_corrected():
+    labels = np.repeat([0, 1, 2, 1, 0] * 20, 8)
+    model = count_sequences(labels, np.array([40] * 20), CLASSES)
+    truth = torch.tensor(labels[:40])
+    given = torch.full((40, CLASSES), 0.1)
+    given[range(40), truth] = 0.8
+    given[12] = torch.tensor([0.5, 0.4, 0.1])  # within a run of class 1
+    assert given.argmax(1).ne(truth).sum() == 1
+    result = smoothed(given.log(), np.array([40]), model, Smooth(1.0, 0.5))
+    assert torch.equal(result.argmax(1), truth)
+
+
+def test_sequences_are_counted_within_utterances_from_one_phoneme_to_the_next():
+    labels = np.repeat([0, 1, 2, 0, 1, 2], 4)  # 0 1 2, twice
+    model = count_sequences(labels, np.array([12, 12]), 4)
+    np.testing.assert_allclose(model.first, np.array([3, 3, 3, 1]) / 10)
+    # after 1 came 2, twice, of one kind: (2 + 1 x 0.3) / 3, where 1 itself is left out
+    pair = (2 + 0.3) / 3 / 0.9
+    assert model.following[3, 1, 2] == pytest.approx(pair)  # 3 1 never came
+    assert model.following[0, 1, 2] == pytest.approx((2 + pair) / 3)
+    # 2 and 0 are neighbours in the array but not in an utterance: after 2 anything may come
+    np.testing.assert_allclose(model.following[1, 2], np.array([3, 3, 0, 1]) / 7)
+    np.testing.assert_allclose(model.leaving, [3 / 10, 3 / 10, 3 / 10, 1 / 2])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_follows_is_a_distribution_without_the_phoneme_itself(seed):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 30, 10)
+    model = count_sequences(rng.integers(0, 5, lengths.sum()), lengths, 6)
+    np.testing.assert_allclose(model.following.sum(-1), 1)
+    now = np.arange(6)
+    assert (model.following[:, now, now] == 0).all()
+    others = ~np.eye(6, dtype=bool)
+    assert (model.following[:, others] > 0).all()  # what was never seen stays possible
+    assert model.first.sum() == pytest.approx(1)
+    assert ((model.leaving > 0) & (model.leaving <= 0.5)).all()
+
+
+def test_one_class_alone_can_be_smoothed():
+    model = count_sequences(np.zeros(5, np.uint8), np.array([5]), 1)
+    result = smoothed(torch.zeros(5, 1), np.array([5]), model, ON)
+    assert torch.equal(result, torch.zeros(5, 1))
