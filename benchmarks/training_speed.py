@@ -147,7 +147,7 @@ def forward_flops(hidden: tuple[int, ...] = HIDDEN) -> int:
 def network_of(train: Train, device: torch.device) -> nn.Sequential:
     """Return a new network."""
     torch.manual_seed(train.seed)
-    return build(Architecture.of(train, (2 * K + 1) * BANDS, CLASSES)).to(device)
+    return build(Architecture.of(train, 2 * K + 1, BANDS, CLASSES)).to(device)
 
 
 def plain_network(train: Train, inputs: int, classes: int) -> nn.Sequential:
@@ -445,7 +445,7 @@ def main() -> None:
     corpus = random_corpus(arguments.frames or (1_100_000 if cuda else 32_768))
     seconds = (1.0 if cuda else 5.0) if arguments.seconds is None else arguments.seconds
     train = replace(
-        load().train, thin=(), hidden=HIDDEN, residual=False, augment=QUIET, activation="relu",
+        load().train, whole=0, hidden=HIDDEN, residual=False, augment=QUIET, activation="relu",
         normalization="batch", normalize="before", dropout=0.0, optimizer="adam", lr=1e-3,
         weight_decay=0.0, schedule="constant",
         warmup_epochs=0.0, epochs=10_000, precision="auto", shuffle="full",

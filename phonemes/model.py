@@ -43,13 +43,13 @@ class Architecture:
     dropout: float
     residual: bool = False  # pairs of blocks add to what enters them; models before had none
     thin: tuple[int, ...] = ()  # frames in each average, from the middle outwards
-    bands: int = 0  # C, where frames are averaged
+    bands: int = 0  # C of a window's frames; models before had no averages and no need of it
 
     @classmethod
-    def of(cls, train: Train, inputs: int, classes: int, bands: int = 0) -> "Architecture":
-        """Return the architecture that the parameters describe."""
+    def of(cls, train: Train, frames: int, bands: int, classes: int) -> "Architecture":
+        """Return what the parameters describe, for windows of W = `frames` and C = `bands`."""
         return cls(
-            inputs,
+            frames * bands,
             classes,
             train.hidden,
             train.activation,
@@ -57,9 +57,22 @@ class Architecture:
             train.normalize,
             train.dropout,
             train.residual,
-            train.thin,
+            thin_out(frames // 2, train.whole),
             bands,
         )
+
+
+def thin_out(k: int, whole: int) -> tuple[int, ...]:
+    """Return the frames of each average, outwards, beyond `whole` of k frames of context.
+
+    2, 2, 2, 3, 3, 3, 4, ...; the last one has what is left. None where `whole` is 0.
+    """
+    runs: list[int] = []
+    left = k - whole if whole else 0
+    while left > 0:
+        runs.append(min(2 + len(runs) // 3, left))
+        left -= runs[-1]
+    return tuple(runs)
 
 
 class Thinning(nn.Module):

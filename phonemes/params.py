@@ -113,7 +113,7 @@ class Augment:
 class Train:
     """The network and how it is trained."""
 
-    thin: Annotated[tuple[int, ...], Items(0, 200, Number(1, 100))]
+    whole: Annotated[int, Number(0, 1000)]
     hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
     activation: Annotated[str, Choice(("relu", "gelu", "silu", "leaky_relu", "elu", "tanh"))]
     normalization: Annotated[str, Choice(("batch", "layer", "none"))]
@@ -222,10 +222,6 @@ def _contradictions(params: Params) -> Problems:
         problems.append(
             "train.batch_size is 1; batch normalization needs at least 2 frames: raise it or set "
             "train.normalization to layer or none"
-        )
-    if sum(train.thin) > params.data.k:
-        problems.append(
-            f"train.thin has {sum(train.thin)} frames; expected at most data.k, {params.data.k}"
         )
     if train.residual and (len({*train.hidden}) > 1 or len(train.hidden) % 2 == 0):
         problems.append(

@@ -65,7 +65,8 @@ def main(params: Params) -> None:
     torch.manual_seed(params.train.seed)  # initialization and dropout
     placed = train.split if isinstance(train, Blocks) else train
     bands = placed.windows.stride(0)
-    architecture = Architecture.of(params.train, placed.windows.shape[1], len(phonemes), bands)
+    width = placed.windows.shape[1] // bands
+    architecture = Architecture.of(params.train, width, bands, len(phonemes))
     network = build(architecture)
     require_fit(network, dev, len(phonemes))
     initialize(network, params.train.initialization)

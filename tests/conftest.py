@@ -39,7 +39,7 @@ def shipped() -> Params:
 def tiny() -> Train:
     """Return how to train a network of two narrow blocks for two epochs, nothing random in it."""
     return Train(
-        thin=(),
+        whole=0,
         hidden=(8, 6),
         activation="relu",
         normalization="none",

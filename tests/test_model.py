@@ -22,6 +22,7 @@ from phonemes.model import (
     load_model,
     parameter_count,
     save_model,
+    thin_out,
 )
 
 CPU = torch.device("cpu")
@@ -113,6 +114,22 @@ def test_a_network_at_rest_has_averages_and_normalization_folded_into_its_produc
     assert left == (2 if residual else 0)  # those that follow a sum
 
 
+@pytest.mark.parametrize(
+    ("k", "whole", "runs"),
+    [
+        (35, 8, (2, 2, 2, 3, 3, 3, 4, 4, 4)),
+        (34, 8, (2, 2, 2, 3, 3, 3, 4, 4, 3)),
+        (10, 8, (2,)),
+        (9, 8, (1,)),
+        (8, 8, ()),
+        (0, 8, ()),
+        (35, 0, ()),
+    ],
+)
+def test_averages_grow_outwards_and_the_last_has_what_is_left(k, whole, runs):
+    assert thin_out(k, whole) == runs
+
+
 def test_a_thinned_residual_network_comes_back(tmp_path):
     architecture = replace(SMALL, hidden=(8,) * 3, residual=True, thin=(1,), bands=4)
     network = stored(tmp_path / "model.pt", architecture)
@@ -164,14 +181,16 @@ def test_the_courses_network_has_as_many_parameters_as_counted_by_hand(normaliza
 
 def test_an_architecture_holds_what_the_parameters_say(tiny):
     train = replace(tiny, activation="elu", normalization="layer", normalize="after", dropout=0.4)
-    assert Architecture.of(train, 12, 5) == Architecture(
-        inputs=12,
+    assert Architecture.of(replace(train, whole=2), 9, 4, 5) == Architecture(
+        inputs=36,
         classes=5,
         hidden=(8, 6),
         activation="elu",
         normalization="layer",
         normalize="after",
         dropout=0.4,
+        thin=(2,),
+        bands=4,
     )
 
 

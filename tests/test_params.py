@@ -336,10 +336,6 @@ def test_a_key_that_is_no_word_is_not_a_parameter(key):
             "train.batch_size is 1; batch normalization needs at least 2 frames",
         ),
         (
-            {"data.k": 5, "train.thin": [2, 4]},
-            "train.thin has 6 frames; expected at most data.k, 5",
-        ),
-        (
             {"train.residual": True, "train.hidden": [64, 64, 32]},
             "train.hidden is [64, 64, 32]; with train.residual expected an odd number of equal",
         ),
@@ -371,7 +367,7 @@ def test_values_that_contradict_each_other_are_named(changes, message):
         {"features.sample_rate": 16000, "features.high": 8000},
         {"features.frame_width": 32, "features.fft": 512},
         {"train.warmup_epochs": 2.5, "train.epochs": 3},
-        {"data.k": 6, "train.thin": (2, 4)},
+        {"data.k": 6, "train.whole": 8},
         {"train.residual": True, "train.hidden": (64, 64, 64)},
         {"train.batch_size": 1, "train.normalization": "layer"},
         {"train.batch_size": 2, "train.normalization": "batch"},

@@ -56,10 +56,25 @@ def test_every_stage_says_what_it_does():
 @pytest.mark.parametrize("name", [path.stem for path in (ROOT / "recipes").glob("*.yaml")])
 def test_a_recipe_is_valid_on_top_of_the_parameters(name):
     values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
-    for section, changes in recipes.read_recipe(name).items():
-        assert set(changes) <= set(values[section])
-        values[section] |= changes
+    for override in recipes.overrides(recipes.read_recipe(name)):
+        key, value = override.split("=")
+        *sections, last = key.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        assert last in place
+        place[last] = yaml.load(value, Loader)
     params.parse(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "recipes").glob("*.yaml")])
+def test_a_recipe_leaves_nothing_of_the_network_to_the_shipped_values(name):
+    values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
+    left = set(values["train"]) - set(recipes.read_recipe(name)["train"])
+    # of other optimizers and schedules, and what is the user's to choose
+    assert left <= {
+        "momentum", "gamma", "step_epochs", "patience", "precision", "shuffle", "fused", "seed"
+    }  # fmt: skip
 
 
 def test_a_recipe_prints_as_arguments_of_an_experiment():

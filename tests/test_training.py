@@ -40,7 +40,7 @@ def toy(lengths, data, seed, labels=None, dtype=torch.float32):
 
 def network_for(params, data, seed=0):
     torch.manual_seed(seed)
-    return build(Architecture.of(params, BANDS * (2 * data.k + 1), CLASSES))
+    return build(Architecture.of(params, 2 * data.k + 1, BANDS, CLASSES))
 
 
 class Run(NamedTuple):
@@ -583,7 +583,7 @@ def test_the_same_seed_distorts_alike_and_another_one_otherwise(tiny, one_side):
     results = []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        network = build(Architecture.of(params, BANDS * 3, CLASSES))
+        network = build(Architecture.of(params, 3, BANDS, CLASSES))
         for value in network.parameters():
             nn.init.constant_(value, 0.1)
         split = toy(TRAIN_LENGTHS, one_side, 1)
