@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import training_speed
+from benchmarks import accuracy, training_speed
 from benchmarks.training_speed import PaddedArray, PaddedUtterances
 from phonemes.context import window_starts
 from phonemes.inference import gather, place
@@ -96,3 +96,45 @@ def test_the_reference_is_the_best_usual_loop_at_the_first_batch_size(report):
     assert written["usual_frames_per_second"] == max(rates)
     ratios = {line.split()[-2] for line in printed.splitlines() if line.startswith("usual")}
     assert "1.00" in ratios
+
+
+@pytest.mark.parametrize("study", ["recipes", "ablation", "growth"])
+def test_every_row_of_a_study_differs_from_the_others(study):
+    rows = list(accuracy.rows(study))
+    assert len({(row.params, row.share) for row in rows}) == len(rows) > 2
+
+
+def test_a_part_of_the_ablation_changes_what_it_says_alone():
+    rows = {row.name.partition(": ")[2]: row.params for row in accuracy.rows("ablation")}
+    assert rows["all"].train.augment.speed > 0
+    without = rows["no distortion of the time axis"].train
+    quiet = accuracy.replace(rows["all"].train.augment, speed=0)
+    assert without == accuracy.replace(rows["all"].train, augment=quiet)
+
+
+def test_a_share_of_the_utterances_is_a_run_of_them_and_another_with_another_seed():
+    lengths = np.arange(1, 21)
+    frames = np.repeat(np.arange(20.0), lengths)[:, None]
+    labels = np.repeat(np.arange(20), lengths)
+    arrays = accuracy.Arrays(frames, lengths, labels)
+    begins = set()
+    for seed in range(9):
+        taken = accuracy.part(arrays, 0.3, seed)
+        first = int(taken.labels[0])
+        assert taken.lengths.tolist() == list(range(first + 1, first + 7))
+        assert taken.labels.tolist() == taken.frames[:, 0].tolist()
+        assert taken.labels.tolist() == np.repeat(range(first, first + 6), taken.lengths).tolist()
+        begins.add(first)
+    assert len(begins) > 3
+
+
+def test_a_training_is_scored_at_its_best_epoch_with_and_without_smoothing(shipped, tiny):
+    random = np.random.default_rng(0)
+    labels = np.repeat(random.integers(0, 4, 60), 10)
+    frames = (np.eye(4)[labels] + random.normal(0, 0.7, (600, 4))).astype(np.float32)
+    arrays = accuracy.Arrays(frames, np.array([200, 400]), labels)
+    learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5)
+    params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning)
+    result = accuracy.trained(arrays, arrays, params, 4)
+    assert result.accuracy == max(epoch["dev_accuracy"] for epoch in result.history)
+    assert 0.5 < result.accuracy < result.smoothed  # labels stay for ten frames
