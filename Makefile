@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(CURDIR)/$(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install reproduce test slow recipe
+.PHONY: help install reproduce test slow recipe rate
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -32,3 +32,8 @@ slow: $(INSTALLED)  ## the tests that take minutes
 
 recipe: $(INSTALLED)  ## run a named recipe: make recipe NAME=course
 	PATH="$(BIN):$$PATH" dvc exp run $$($(BIN)/python -m phonemes.recipes $(NAME))
+
+rate: $(INSTALLED)  ## find a learning rate for params.yaml: the loss over rising rates, as a page
+	$(BIN)/python -m stages.rate
+	$(BIN)/dvc plots show metrics/rate.csv --template rate -x lr -y smoothed \
+		--title "Learning-rate range test" --x-label "learning rate" --y-label "nats per frame"

@@ -10,7 +10,7 @@ small for batch normalization.
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -280,6 +280,24 @@ class Training:
                 )
                 yield epoch
 
+    def losses(self, rates: Sequence[float]) -> Iterator[float]:
+        """Take one step at each learning rate, without a schedule; yield each step's loss.
+
+        The loss is that before the step, in nats a frame, finite or not. Where there are
+        more rates than an epoch has steps, another order of the frames is drawn. The network
+        is left where the steps took it; the history stays as it is.
+        """
+        for number, rate in enumerate(rates):
+            epoch, step = divmod(number, self.steps)
+            if step == 0:
+                self._begin(epoch)
+            if self.blocks:
+                self.blocks.before(step)
+            self._rates.fill_(rate)
+            self._totals.zero_()
+            self._step()
+            yield self._totals[0].item() / self.batch
+
     def _diverged(self, step: int, loss: float) -> DivergedError:
         return DivergedError(
             f"training diverged in epoch {len(self.history) + 1}, step {step} of {self.steps}: "
@@ -294,27 +312,32 @@ class Training:
         return len(self.history) - self.best.epoch >= self.params.early_stopping
 
     def _shuffle(self) -> list[float]:
-        """Draw the order of the next epoch's frames; return the learning rate of each step."""
-        count, done = self._count, len(self.history)
-        if self.blocks:
-            self.blocks.begin(done, self._order, self._generator)
-        else:
-            order = torch.randperm(count, generator=self._generator, device=self.device)
-            self._order[:count] = order
-            self._order[count:] = order[: len(self._order) - count]
+        """Begin the next epoch and set the learning rate of each step, which is returned."""
+        done = len(self.history)
+        self._begin(done)
         losses = [epoch.dev_loss for epoch in self.history]
         times = [done + (step + 0.5) / self.steps for step in range(self.steps)]
         rates = [self.params.lr * rate_factor(self.params, now, losses) for now in times]
         self._rates.copy_(torch.tensor(rates))
         return rates
 
-    def _epoch(self, bar: tqdm) -> tuple[float, float]:
-        """Take every step of an epoch; return its mean loss and accuracy."""
+    def _begin(self, epoch: int) -> None:
+        """Draw the order of an epoch's frames, from 0, and stand before its first step."""
+        if self.blocks:
+            self.blocks.begin(epoch, self._order, self._generator)
+        else:
+            count = self._count
+            order = torch.randperm(count, generator=self._generator, device=self.device)
+            self._order[:count] = order
+            self._order[count:] = order[: len(self._order) - count]
         self._cursor.zero_()
         self._totals.zero_()
         self.network.train()
         if self.fused:
-            self.fused.begin(len(self.history))
+            self.fused.begin(epoch)
+
+    def _epoch(self, bar: tqdm) -> tuple[float, float]:
+        """Take every step of an epoch; return its mean loss and accuracy."""
         looked, done = time.perf_counter(), 0
         for step in range(1, self.steps + 1):
             if self.blocks:

@@ -4,6 +4,7 @@ import sys
 
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from phonemes.checkpoint import Checkpoints, run_key
 from phonemes.device import choose_device, choose_precision
@@ -49,8 +50,8 @@ def keep(training: Training, architecture: Architecture) -> None:
     )
 
 
-def main(params: Params) -> None:
-    """Train, or go on training, and keep the best epoch; of a diverged run too."""
+def prepare(params: Params) -> tuple[Training, Architecture, list[NDArray]]:
+    """Return a training that is ready to start, what its network is and all arrays it reads."""
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
     phonemes = read_phonemes(CORPUS)
@@ -73,10 +74,16 @@ def main(params: Params) -> None:
     frame_labels = torch.tensor(arrays["train"][2], dtype=torch.int64)
     weights = class_weights(frame_labels, len(phonemes), params.train.class_weights)
     training = Training(network.to(device), train, dev, params.train, weights, dtype)
+    return training, architecture, [*arrays["train"], *arrays["dev"]]
+
+
+def main(params: Params) -> None:
+    """Train, or go on training, and keep the best epoch; of a diverged run too."""
+    training, architecture, arrays = prepare(params)
     announce(training)
     blocks = training.blocks.blocks if training.blocks else 0
-    ways = [device, dtype, len(phonemes), training.fused is None, blocks]
-    key = run_key(params, [*arrays["train"], *arrays["dev"]], ways)
+    ways = [training.device, training.dtype, architecture.classes, training.fused is None, blocks]
+    key = run_key(params, arrays, ways)
     checkpoints = Checkpoints(checkpoint_folder(), key)
     planned = params.train.epochs
     state, why = checkpoints.load(planned, params.train.schedule)

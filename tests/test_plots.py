@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from dvc_render.vega import VegaRenderer
 
@@ -20,6 +21,7 @@ from phonemes.plots import (
     save_png,
     shares_of_actual,
 )
+from phonemes.range_test import sweep
 
 TEMPLATES = Path(__file__).parents[1] / ".dvc" / "plots"
 NAMES = ("SIL", "T", "D", "AH0")
@@ -199,6 +201,7 @@ def rows(name, counts):
             "phoneme",
             "f1",
         ),
+        "rate": (pd.DataFrame(sweep([1e-3, 1e-2], [4.0, 3.0])), "lr", "smoothed"),
     }[name]
     return table.astype(str).to_dict("records"), x, y
 
@@ -218,14 +221,14 @@ def fields(spec):
     return read, set(re.findall(r'"as": "(\w+)"', text))
 
 
-@pytest.mark.parametrize("name", ["confusion_matrix", "pair_bars", "phoneme_bars"])
+@pytest.mark.parametrize("name", ["confusion_matrix", "pair_bars", "phoneme_bars", "rate"])
 def test_a_template_reads_only_columns_that_its_table_has(name, counts):
     records, x, y = rows(name, counts)
     read, calculated = fields(filled(name, records, x, y))
     assert read - calculated <= {*records[0], "rev"}
 
 
-@pytest.mark.parametrize("name", ["confusion_matrix", "pair_bars", "phoneme_bars"])
+@pytest.mark.parametrize("name", ["confusion_matrix", "pair_bars", "phoneme_bars", "rate"])
 def test_dvc_fills_every_anchor_of_a_template(name, counts):
     records, x, y = rows(name, counts)
     spec = filled(name, records, x, y)
@@ -245,6 +248,7 @@ def test_every_template_is_a_vega_lite_chart_with_data_title_and_both_axes():
         "curves",
         "pair_bars",
         "phoneme_bars",
+        "rate",
     ]
     for path in templates:
         text = path.read_text()

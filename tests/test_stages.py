@@ -16,7 +16,7 @@ from filelock import FileLock
 
 import phonemes.training
 import stages
-from stages import HISTORY, LOCK, MODEL
+from stages import CORPUS, HISTORY, LOCK, MODEL, RATES
 
 TRAIN = {"epochs": 4, "schedule": "constant", "optimizer": "adam", "dropout": 0.2}
 
@@ -168,3 +168,41 @@ def test_an_unexpected_error_keeps_its_traceback(project, monkeypatch):
     after(0, fail, monkeypatch)
     with pytest.raises(RuntimeError, match="a bug"):
         run()
+
+
+# --- the learning-rate range test
+
+
+def test_the_range_test_writes_its_curve_and_says_what_to_try(project, capsys):
+    run("rate")
+    table = pd.read_csv(RATES)
+    assert list(table.columns) == ["lr", "loss", "smoothed"]
+    assert 20 < len(table) <= 300  # an epoch has three steps
+    assert table.lr[0] == 1e-5 and table.lr.is_monotonic_increasing
+    printed = capsys.readouterr().out
+    assert printed.startswith("300 steps of 8 frames, learning rate 1e-05 to 10, on cpu, float32\n")
+    tried = re.search(r"dvc exp run -S train.lr=(\S+)\n$", printed)
+    assert tried and 1e-5 < float(tried[1]) < table.lr.max()
+    assert (
+        f"suggested train.lr: {tried[1]}, the geometric mean of both; params.yaml has " in printed
+    )
+
+
+def test_the_range_test_leaves_what_was_trained_as_it_was(project, capsys):
+    def files():
+        return {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+
+    run()
+    before = files()
+    run("rate")
+    after = files()
+    assert before.items() <= after.items()
+    assert {path.relative_to(project) for path in after.keys() - before.keys()} == {RATES}
+
+
+def test_the_range_test_without_its_inputs_says_how_to_make_them(project):
+    (CORPUS / "labels/train.npy").unlink()
+    assert stopped("rate") == (
+        "error: data/corpus/labels/train.npy is missing; run `dvc repro` to make it"
+    )
+    assert not RATES.exists()

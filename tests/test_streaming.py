@@ -132,22 +132,31 @@ def test_in_host_memory_all_frames_stay():
     assert fits(np.zeros((5, 2), np.float32), np.arange(5), CPU, torch.float32)
 
 
+def streaming_training(params):
+    """Return a training of 300 frames in several blocks."""
+    data, lengths = Data(k=1, padding="zero"), np.full(60, 5)
+    frames, starts, labels, _ = streamed(lengths, data, params.batch_size, 70)
+    frames = frames / frames.max()
+    blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, params.batch_size, 1, 70)
+    assert blocks.blocks > 2
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 7))
+    dev = place(frames, starts, labels, data, CPU, torch.float32)
+    return Training(network, blocks, dev, params, None, torch.float32)
+
+
+def test_steps_at_one_rate_are_those_of_epochs_at_a_constant_rate(tiny):
+    params = replace(tiny, batch_size=16)
+    epochs, steps = streaming_training(params), streaming_training(params)
+    list(epochs.epochs(progress=False))
+    list(steps.losses([params.lr] * params.epochs * epochs.steps))
+    for name, value in epochs.network.state_dict().items():
+        assert torch.equal(steps.network.state_dict()[name], value)
+
+
 def test_training_goes_on_from_a_state_with_the_same_weights(tiny):
-    data = Data(k=1, padding="zero")
-    lengths = np.full(60, 5)
     params = replace(tiny, epochs=3, batch_size=16)
-
-    def training():
-        frames, starts, labels, blocks = streamed(lengths, data, 16, 70)
-        frames = frames / frames.max()
-        blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, 16, 1, 70)
-        assert blocks.blocks > 2
-        torch.manual_seed(3)
-        network = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 7))
-        dev = place(frames, starts, labels, data, CPU, torch.float32)
-        return Training(network, blocks, dev, params, None, torch.float32)
-
-    undisturbed = training()
+    undisturbed = streaming_training(params)
     states = []
     for _ in undisturbed.epochs(progress=False):
         states.append(
@@ -158,7 +167,7 @@ def test_training_goes_on_from_a_state_with_the_same_weights(tiny):
                 },
             }
         )
-    resumed = training()
+    resumed = streaming_training(params)
     resumed.restore(states[0])
     list(resumed.epochs(progress=False))
     for name, value in undisturbed.network.state_dict().items():

@@ -472,6 +472,42 @@ def test_a_rehearsal_counts_larger_batches(tiny, one_side):
     assert large - small >= 24 * (12 + 8 + 6) * 4  # inputs of the three layers
 
 
+# --- one step at each rate
+
+
+def training_of(params, data):
+    train, dev = toy(TRAIN_LENGTHS, data, 0), toy(DEV_LENGTHS, data, 1)
+    return Training(network_for(params, data), train, dev, params, None, torch.float32)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_steps_at_one_rate_are_those_of_epochs_at_a_constant_rate(tiny, one_side, optimizer):
+    params = replace(tiny, optimizer=optimizer, lr=0.02, **RANDOM)
+    expected = run(params, one_side)
+    training = training_of(params, one_side)
+    losses = list(training.losses([params.lr] * params.epochs * 3))  # steps of 16 of 35 frames
+    for epoch, row in enumerate(expected.history):
+        assert np.mean(losses[3 * epoch :][:3]) == pytest.approx(row.train_loss)
+    for name, value in training.network.state_dict().items():
+        assert torch.equal(value, expected.states[-1][name])
+    assert training.history == []
+
+
+def test_each_step_has_its_own_rate(tiny, one_side):
+    training = training_of(tiny, one_side)
+    weight = training.network[0].weight
+    before, moved = weight.detach().clone(), []
+    for _ in training.losses([0.1, 0.0, 0.1, 0.0, 0.1]):
+        moved.append(not torch.equal(weight, before))
+        before = weight.detach().clone()
+    assert moved == [True, False, True, False, True]
+
+
+def test_the_loss_of_a_step_that_diverges_is_handed_over_as_it_is(tiny, one_side):
+    losses = list(training_of(tiny, one_side).losses([float("inf")] * 2))
+    assert np.isfinite(losses).tolist() == [True, False]
+
+
 # --- class weights
 
 
