@@ -182,12 +182,14 @@ def spread(values: list[float]) -> str:
 
 
 def plot(results: dict[str, list[Result]], path: Path) -> None:
-    """Draw the dev accuracy of every row's first seed over the epochs."""
+    """Draw the accuracy of every row's first seed over the epochs: dev's, and train's dashed."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    for name, runs in results.items():
-        accuracies = [epoch["dev_accuracy"] for epoch in runs[0].history]
-        axes.plot(range(1, len(accuracies) + 1), accuracies, label=name)
-    axes.set(xlabel="epoch", ylabel="frame accuracy on dev", xscale="log")
+    for number, (name, runs) in enumerate(results.items()):
+        for split, style in (("dev", "-"), ("train", "--")):
+            accuracies = [epoch[f"{split}_accuracy"] for epoch in runs[0].history]
+            label = name if split == "dev" else None
+            axes.plot(range(1, len(accuracies) + 1), accuracies, style, c=f"C{number}", label=label)
+    axes.set(xlabel="epoch", ylabel="frame accuracy: dev, and train (dashed)", xscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=110)
@@ -211,7 +213,8 @@ def main() -> None:
         stored = json.loads(arguments.json.read_text())
         results = {name: [Result(**run) for run in runs] for name, runs in stored.items()}
     print("| setting | dev accuracy | smoothed | s of training |\n|---|---|---|---|")
-    for row in (row for study in arguments.studies for row in rows(study)):
+    studied = [row for study in arguments.studies for row in rows(study)]
+    for row in studied:
         runs = results.setdefault(row.name, [])
         for seed in range(len(runs) + 1, arguments.seeds + 1):
             chosen = replace(row.params.train, seed=seed)
@@ -230,7 +233,7 @@ def main() -> None:
             stored = {name: [run._asdict() for run in runs] for name, runs in results.items()}
             arguments.json.write_text(json.dumps(stored) + "\n")
     if arguments.plot:
-        plot(results, arguments.plot)
+        plot({row.name: results[row.name] for row in studied}, arguments.plot)
 
 
 if __name__ == "__main__":
