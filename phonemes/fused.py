@@ -92,8 +92,9 @@ class FusedStep:
         self.thinned = torch.stack([averaged.cumsum(0) - averaged, averaged]).int()
         self.thinned = self.thinned.to(split.windows.device)  # first frame and frames of each
         self.bias = linears[-1].bias
-        self.classes = len(self.bias)
-        padded = -(-self.classes // 8) * 8  # cuBLAS is slow on rows that 16 bytes do not divide
+        self.told = 2 * params.neighbours + 1  # labels of a window
+        self.classes = len(self.bias) // self.told
+        padded = -(-len(self.bias) // 8) * 8  # cuBLAS is slow on rows that 16 bytes do not divide
         widths = [linear.out_features for linear in linears[:-1]] + [padded]
         shapes = {
             linear.weight: (width, linear.in_features)
@@ -117,10 +118,9 @@ class FusedStep:
         self.upstream = [rows(width) for width in widths[:-1]]
         self.moments = [torch.zeros((2, width), device=device) for width in widths[:-1]]
         self.sums = torch.zeros((self.tiles.parts, 2, max(widths)), device=device)
-        self.loss_sums = torch.zeros(
-            (LOSS_PARTS, triton.next_power_of_2(padded) + 2), device=device
-        )
-        self.targets = torch.zeros(batch, dtype=torch.int64, device=device)
+        columns = max(8, triton.next_power_of_2(self.classes))
+        self.loss_sums = torch.zeros((LOSS_PARTS, columns * self.told + 2), device=device)
+        self.targets = torch.zeros((batch, self.told), dtype=torch.int64, device=device)
         self.scalars = torch.ones(4, device=device)  # rate, corrections of both moments, clipping
 
     def _flatten(
@@ -214,7 +214,8 @@ class FusedStep:
             windows, self.targets, self.batch, self.salt, augment.mel_scale,
             augment.mel_shift, augment.speed, augment.gain, augment.tilt, augment.noise,
             augment.time_mask, augment.band_mask, *self.thinned, bands,
-            self.split.windows.shape[1] // bands, windows.shape[1], self.most, *GATHER_TILE,
+            self.split.windows.shape[1] // bands, windows.shape[1], self.most, self.told,
+            *GATHER_TILE,
             AUGMENT=augment.any(),
             WARP=augment.mel_scale + augment.mel_shift + augment.speed > 0,
             COLOUR=augment.gain + augment.tilt > 0, NOISE=augment.noise > 0,
@@ -241,18 +242,19 @@ class FusedStep:
 
     def _loss(self, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
         z = self.outputs[-1]
-        columns = triton.next_power_of_2(z.shape[1])
+        columns = max(8, triton.next_power_of_2(self.classes))
         part = triton.cdiv(self.batch, LOSS_PARTS)
         tile = min(LOSS_TILE, triton.next_power_of_2(part))
         kernels.loss[(LOSS_PARTS,)](
             z, self.bias, self.targets, self.loss_sums, self.batch, self.classes,
-            self.params.label_smoothing, z.shape[1], triton.cdiv(part, tile) * tile, tile, columns,
+            self.params.label_smoothing, z.shape[1], self.told, triton.cdiv(part, tile) * tile,
+            tile, columns,
         )  # fmt: skip
         begin = self.begins[self.bias]
         kernels.finish[(1,)](
             self.loss_sums, self.gradients[begin:], totals, rates, cursor, self.steps,
-            self.scalars, self.classes, *self.betas, self.params.optimizer, LOSS_PARTS, columns,
-            num_warps=8,
+            self.scalars, self.classes, *self.betas, self.params.optimizer, self.told, LOSS_PARTS,
+            columns, num_warps=8,
         )  # fmt: skip
 
     @contextmanager

@@ -5,7 +5,7 @@ batch of windows is one gather and nothing else is stored.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from phonemes.context import Starts, pad
 from phonemes.corpus import Frames, Labels
 from phonemes.errors import InputError
 from phonemes.model import Residual, Thinning
+from phonemes.neighbours import averaged
 from phonemes.params import Data
 
 
@@ -26,7 +27,7 @@ class Split(NamedTuple):
 
     windows: Tensor  # (R - 2k, W C) overlapping view of the padded frames: row r starts at row r
     starts: Tensor  # (N,) the row of each frame's window
-    labels: Tensor | None  # (N,) int64 in [0, P)
+    labels: Tensor | None  # (N,) int64 in [0, P); (N, 2n + 1) to learn those of neighbours too
 
 
 class Outcomes(NamedTuple):
@@ -50,7 +51,7 @@ def place(
     Args:
         frames: (N, C) normalized.
         starts: (N,) from `context.window_starts`.
-        labels: (N,) or None where there are none.
+        labels: (N,), (N, 2n + 1) from `neighbours.labels_around`, or None where there are none.
         data: the k and padding that the starts were made with.
         device: where to.
         dtype: of the frames; bfloat16 loses nothing where the first layer would round to it.
@@ -61,8 +62,14 @@ def place(
     return Split(
         padded.as_strided((rows - 2 * data.k, (2 * data.k + 1) * bands), (bands, 1)),
         torch.tensor(starts, device=device),
-        None if labels is None else torch.tensor(labels, device=device, dtype=torch.int64),
+        None if labels is None else _labels(labels, device),
     )
+
+
+def _labels(labels: Labels, device: torch.device) -> Tensor:
+    """Return labels as int64, those of neighbours as they are: there are many."""
+    kind = torch.int64 if labels.ndim == 1 else None
+    return torch.tensor(labels, device=device, dtype=kind)
 
 
 def require_finite(frames: Tensor) -> None:
@@ -87,7 +94,9 @@ def require_fit(network: nn.Sequential, split: Split, classes: int) -> None:
     weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Linear)]
     first = network[0]
     inputs = first.frames * first.bands if isinstance(first, Thinning) else weights[0].shape[1]
-    sizes = (inputs, weights[-1].shape[0])  # W C and P
+    last = network[-1]
+    told = last.unflattened_size[-1] if isinstance(last, nn.Unflatten) else weights[-1].shape[0]
+    sizes = (inputs, told)  # W C and P
     given = (split.windows.shape[1], classes)
     if sizes != given:
         raise InputError(
@@ -154,14 +163,11 @@ def folded(network: nn.Sequential, dtype: torch.dtype) -> nn.Sequential:
 def classify(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype) -> Outcomes:
     """Run the network over every frame of a split, in order, `batch` frames at a time."""
     count, device = len(split.starts), split.windows.device
-    resting, judged = folded(network, dtype), _judge_for(device)
+    judged = _judge_for(device)
     predicted = torch.empty(count, dtype=torch.int64, device=device)
     loss = torch.zeros(count, device=device)
     top3 = torch.zeros(count, dtype=torch.bool, device=device)
-    for first in range(0, count, batch):
-        rows = slice(first, first + batch)
-        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = resting(gather(split, rows))  # (B, P)
+    for rows, logits in _logits(network, split, batch, dtype):
         if split.labels is None:
             predicted[rows] = logits.argmax(1)
         else:
@@ -172,13 +178,31 @@ def classify(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtyp
 @torch.inference_mode()
 def posteriors(network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype) -> Tensor:
     """Return the log posteriors of every frame of a split, (N, P) float32."""
+    parts = _logits(network, split, batch, dtype)
+    return torch.cat([torch.log_softmax(logits.float(), 1) for _, logits in parts])
+
+
+def _logits(
+    network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield the frames of a split, `batch` at a time, and their logits, (B, P).
+
+    Where the network predicts neighbours too, they are log posteriors, averaged over all
+    windows that predict a frame.
+    """
     resting = folded(network, dtype)
-    parts = []
-    for first in range(0, len(split.starts), batch):
+    last, count = network[-1], len(split.starts)
+    n = last.unflattened_size[0] // 2 if isinstance(last, nn.Unflatten) else 0
+    for first in range(0, count, batch):
+        rows = slice(first, min(first + batch, count))
+        around = slice(max(first - n, 0), rows.stop + n)
         with torch.autocast(split.windows.device.type, dtype, enabled=dtype != torch.float32):
-            logits = resting(gather(split, slice(first, first + batch)))
-        parts.append(torch.log_softmax(logits.float(), 1))
-    return torch.cat(parts)
+            logits = resting(gather(split, around))
+        if n:
+            shares = averaged(torch.log_softmax(logits.float(), 2), split.starts[around])
+            begin = first - around.start
+            logits = shares[begin : begin + rows.stop - first]
+        yield rows, logits
 
 
 def judge(logits: Tensor, labels: Tensor) -> Outcomes:

@@ -44,6 +44,7 @@ class Architecture:
     residual: bool = False  # pairs of blocks add to what enters them; models before had none
     thin: tuple[int, ...] = ()  # frames in each average, from the middle outwards
     bands: int = 0  # C of a window's frames; models before had no averages and no need of it
+    neighbours: int = 0  # n, frames on each side whose labels are predicted too
 
     @classmethod
     def of(cls, train: Train, frames: int, bands: int, classes: int) -> "Architecture":
@@ -59,7 +60,13 @@ class Architecture:
             train.residual,
             thin_out(frames // 2, train.whole),
             bands,
+            train.neighbours,
         )
+
+    @property
+    def predictions(self) -> int:
+        """Return of how many frames, 2n + 1, a window tells the label."""
+        return 2 * self.neighbours + 1
 
 
 def thin_out(k: int, whole: int) -> tuple[int, ...]:
@@ -132,23 +139,26 @@ class Residual(nn.Module):
 def build(architecture: Architecture) -> nn.Sequential:
     """Return the network: windows (B, W C) in, logits (B, P) out.
 
-    Residual, what two blocks make of a product is added to it, each block normalizing and
+    Where it predicts the labels of neighbours too, the logits are (B, 2n + 1, P). Residual,
+    what two blocks make of a product is added to it, each block normalizing and
     activating before its product (He et al., 2016, arXiv 1603.05027).
     """
     layers = _layers(architecture)
-    thinning = []
+    thinning, apart = [], []
     if architecture.thin:
         frames = architecture.inputs // architecture.bands
         thinning = [Thinning(frames, architecture.bands, architecture.thin)]
+    if architecture.neighbours:
+        apart = [nn.Unflatten(1, (architecture.predictions, architecture.classes))]
     if not architecture.residual:
-        return nn.Sequential(*thinning, *layers)
+        return nn.Sequential(*thinning, *layers, *apart)
     block = (len(layers) - 1) // len(architecture.hidden)  # layers of one, Linear first
     first, last = layers[:1], layers[1 - block - 1 :]
     pairs = [
         Residual(*layers[begin : begin + 2 * block])
         for begin in range(1, len(layers) - len(last), 2 * block)
     ]
-    return nn.Sequential(*thinning, *first, *pairs, *last)
+    return nn.Sequential(*thinning, *first, *pairs, *last, *apart)
 
 
 def _layers(architecture: Architecture) -> list[nn.Module]:
@@ -172,7 +182,7 @@ def _layers(architecture: Architecture) -> list[nn.Module]:
         if architecture.dropout > 0:
             layers.append(nn.Dropout(architecture.dropout))
         width = hidden
-    layers.append(nn.Linear(width, architecture.classes))
+    layers.append(nn.Linear(width, architecture.predictions * architecture.classes))
     return layers
 
 

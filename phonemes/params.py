@@ -114,6 +114,7 @@ class Train:
     """The network and how it is trained."""
 
     whole: Annotated[int, Number(0, 1000)]
+    neighbours: Annotated[int, Number(0, 1000)]
     hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
     activation: Annotated[str, Choice(("relu", "gelu", "silu", "leaky_relu", "elu", "tanh"))]
     normalization: Annotated[str, Choice(("batch", "layer", "none"))]

@@ -39,16 +39,18 @@ class Layout(NamedTuple):
     slot: int  # 0 or 1, of the host's and the device's memory
     rows: Tensor  # (R, C) float32: pieces end to end, each with k rows before and after
     beyond: Tensor  # (R,) bool: rows beyond the utterance, which hold its first or last frame
-    labels: Tensor  # (R,) uint8 or int16, at the row where the frame's window starts
+    labels: Tensor  # (R,) or (R, 2n + 1) uint8 or int16, at the row where the frame's window starts
     starts: Tensor  # (M,) int32, those rows
 
 
-def fits(frames: Frames, starts: Starts, device: torch.device, dtype: torch.dtype) -> bool:
+def fits(
+    frames: Frames, starts: Starts, labels: Labels, device: torch.device, dtype: torch.dtype
+) -> bool:
     """Tell whether the frames of a split, (N, C), can stay on the device."""
     if device.type != "cuda":
         return True
     needed = (int(starts[-1]) + 1) * frames.shape[1] * dtype.itemsize
-    needed += len(starts) * (starts.itemsize + 8)
+    needed += starts.nbytes + max(labels.nbytes, 8 * len(labels))
     return needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
@@ -62,7 +64,8 @@ def place_or_stream(
     dtype: torch.dtype,
 ) -> "Split | Blocks":
     """Put a split on the device, or get it ready to pass through, as `train.shuffle` has it."""
-    if train.shuffle == "full" or (train.shuffle == "auto" and fits(frames, starts, device, dtype)):
+    auto = train.shuffle == "auto"
+    if train.shuffle == "full" or (auto and fits(frames, starts, labels, device, dtype)):
         return place(frames, starts, labels, data, device, dtype)
     return Blocks(frames, starts, labels, data, device, dtype, train.batch_size, train.seed)
 
@@ -104,7 +107,7 @@ class Blocks:
         Args:
             frames: (N, C) normalized, memory-mapped.
             starts: (N,) from `context.window_starts`.
-            labels: (N,).
+            labels: (N,), or (N, 2n + 1) to learn those of neighbours too.
             data: the k and padding that the starts were made with.
             device: where to.
             dtype: of the frames there.
@@ -125,7 +128,7 @@ class Blocks:
         self._first = self._low + within * piece  # first frame of each piece
         self._lengths = np.minimum(piece, self._high + 1 - self._first)
         if device.type == "cuda":
-            row = bands * dtype.itemsize + 12  # bytes, with start and label
+            row = bands * dtype.itemsize + 4 + 8 * labels[0].size  # bytes, with start and labels
             rows_there = torch.cuda.mem_get_info(device)[0] // 5 // row
             block = min(block, rows_there * piece // (piece + 2 * data.k))
         self.blocks = max(1, self.count // max(block, 4 * batch))
@@ -137,7 +140,7 @@ class Blocks:
             (
                 torch.empty((rows, bands), pin_memory=pinned),
                 torch.empty(rows, dtype=torch.bool, pin_memory=pinned),
-                torch.empty(rows, dtype=kind, pin_memory=pinned),
+                torch.empty((rows, *labels.shape[1:]), dtype=kind, pin_memory=pinned),
                 torch.empty(most * piece, dtype=torch.int32, pin_memory=pinned),
             )
             for _ in range(2)
@@ -146,7 +149,11 @@ class Blocks:
         self.split = Split(
             self._padded.as_strided((2 * rows - 2 * data.k, (2 * data.k + 1) * bands), (bands, 1)),
             torch.arange(2 * rows, dtype=torch.int32, device=device),
-            torch.zeros(2 * rows, dtype=torch.int64, device=device),
+            torch.zeros(
+                (2 * rows, *labels.shape[1:]),
+                dtype=torch.int64 if labels.ndim == 1 else kind,
+                device=device,
+            ),
         )
         self._side = torch.cuda.Stream(device) if pinned else None
         self._copied: list[torch.cuda.Event | None] = [None, None]  # from each host slot

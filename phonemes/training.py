@@ -359,7 +359,7 @@ class Training:
             return
         assert self.train.labels is not None
         frames = self._order[self._cursor * self.batch + self._lane]  # (B,)
-        labels = self.train.labels[frames]
+        labels = self.train.labels[frames].view(self.batch, -1).long()  # (B, 2n + 1)
         windows = gather(self.train, frames)  # (B, W C)
         if self.params.augment.any():
             apart = windows.view(self.batch, -1, self.train.windows.stride(0))  # (B, W, C)
@@ -367,9 +367,12 @@ class Training:
             windows = distort(apart, self.params.augment, drawn).flatten(1)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = self.network(windows).float()  # (B, P)
+            logits = self.network(windows).float().view(*labels.shape, -1)  # (B, 2n + 1, P)
         loss = F.cross_entropy(
-            logits, labels, self.weights, label_smoothing=self.params.label_smoothing
+            logits.flatten(0, 1),
+            labels.flatten(),
+            self.weights,
+            label_smoothing=self.params.label_smoothing,
         )
         loss.backward()
         if self.params.clip_norm > 0:
@@ -377,7 +380,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"].copy_(self._rates[self._cursor][0])
         self.optimizer.step()
-        correct = (logits.detach().argmax(1) == labels).sum()
+        n = self.params.neighbours
+        correct = (logits[:, n].detach().argmax(1) == labels[:, n]).sum()
         loss = loss.detach()
         self._totals += torch.stack([loss * self.batch, correct, torch.isfinite(loss)])
         self._cursor += 1

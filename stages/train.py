@@ -11,6 +11,7 @@ from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
 from phonemes.inference import place, require_fit
 from phonemes.model import Architecture, build, initialize, save_model
+from phonemes.neighbours import labels_around
 from phonemes.params import Params
 from phonemes.stored import read_frames, read_labels, read_phonemes, read_starts
 from phonemes.streaming import Blocks, place_or_stream
@@ -62,7 +63,10 @@ def prepare(params: Params) -> tuple[Training, Architecture, list[NDArray]]:
         labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), len(phonemes))
         arrays[split] = frames, starts, labels
     dev = place(*arrays["dev"], params.data, device, dtype)
-    train = place_or_stream(*arrays["train"], params.data, params.train, device, dtype)
+    frames, starts, labels = arrays["train"]
+    if params.train.neighbours:
+        labels = labels_around(labels, starts, params.train.neighbours)
+    train = place_or_stream(frames, starts, labels, params.data, params.train, device, dtype)
     torch.manual_seed(params.train.seed)  # initialization and dropout
     placed = train.split if isinstance(train, Blocks) else train
     bands = placed.windows.stride(0)
@@ -71,7 +75,7 @@ def prepare(params: Params) -> tuple[Training, Architecture, list[NDArray]]:
     network = build(architecture)
     require_fit(network, dev, len(phonemes))
     initialize(network, params.train.initialization)
-    frame_labels = torch.tensor(arrays["train"][2], dtype=torch.int64)
+    frame_labels = torch.tensor(arrays["train"][2], dtype=torch.int64)  # without neighbours'
     weights = class_weights(frame_labels, len(phonemes), params.train.class_weights)
     training = Training(network.to(device), train, dev, params.train, weights, dtype)
     return training, architecture, [*arrays["train"], *arrays["dev"]]

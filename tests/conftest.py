@@ -40,6 +40,7 @@ def tiny() -> Train:
     """Return how to train a network of two narrow blocks for two epochs, nothing random in it."""
     return Train(
         whole=0,
+        neighbours=0,
         hidden=(8, 6),
         activation="relu",
         normalization="none",

@@ -19,6 +19,7 @@ from phonemes.augmentation import Draws, distort, draws
 from phonemes.context import window_starts
 from phonemes.inference import gather, place
 from phonemes.model import ACTIVATIONS, Architecture, build
+from phonemes.neighbours import labels_around
 from phonemes.params import Data
 from phonemes.training import make_optimizer
 
@@ -358,13 +359,15 @@ def test_windows_are_distorted_and_pooled_as_torch_does_it(blocks, change, whole
 # --- whole steps
 
 
-def split(seed=0):
-    """Return frames of three utterances, their labels to be learnt."""
+def split(seed=0, neighbours=0):
+    """Return frames of three utterances, their labels, and those of neighbours, to be learnt."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, FRAMES)
     frames = rng.normal(0, 0.5, (FRAMES, BANDS)) + np.eye(CLASSES, BANDS)[labels]
     data = Data(k=1, padding="zero")
     starts = window_starts(np.array([30, 1, FRAMES - 31]), data.k, data.padding)
+    if neighbours:
+        labels = labels_around(labels, starts, neighbours)
     return place(frames.astype(np.float32), starts, labels, data, DEVICE, torch.bfloat16)
 
 
@@ -400,7 +403,7 @@ def bench(params, seed=0):
                 layer.weight.uniform_(0.5, 1.5)
                 layer.bias.normal_(0, 0.3)
     optimizer = make_optimizer(network, params)
-    step = FusedStep(network, optimizer, split(), BATCH, params)
+    step = FusedStep(network, optimizer, split(0, params.neighbours), BATCH, params)
     order = torch.randperm(FRAMES, generator=torch.Generator().manual_seed(3))
     return Bench(
         network,
@@ -433,13 +436,15 @@ def plain_loop(made, params, masks=None):
         "adamw": lambda it: torch.optim.AdamW(it, weight_decay=params.weight_decay),
     }
     optimizer = kinds[params.optimizer](network.parameters())
-    windows, starts, labels = split()
+    windows, starts, labels = split(0, params.neighbours)
+    told = 2 * params.neighbours + 1
     total = right = 0
     for step, frames in enumerate(made.order.split(BATCH)):
         for block, given in enumerate(givens):
             given.factor = ~masks[step][block] / (1 - params.dropout)
         logits = network(windows[starts[frames]].float())
-        loss = F.cross_entropy(logits, labels[frames], label_smoothing=params.label_smoothing)
+        logits, wanted = logits.view(-1, CLASSES), labels[frames].flatten()
+        loss = F.cross_entropy(logits, wanted, label_smoothing=params.label_smoothing)
         optimizer.zero_grad()
         loss.backward()
         if params.clip_norm:
@@ -447,7 +452,8 @@ def plain_loop(made, params, masks=None):
         optimizer.param_groups[0]["lr"] = made.rates[step].item()
         optimizer.step()
         total += loss.item() * BATCH
-        right += (logits.argmax(1) == labels[frames]).sum().item()
+        hits = (logits.argmax(1) == wanted).view(-1, told)
+        right += hits[:, params.neighbours].sum().item()
     return network, total, right
 
 
@@ -461,9 +467,9 @@ class Given(nn.Module):
 def exactly(monkeypatch, params):
     """Return a bench whose buffers are float32, so that rounding hides nothing."""
     with monkeypatch.context() as patch:
-        made_of_bfloat16 = split()
+        made_of_bfloat16 = split(0, params.neighbours)
         patch.setattr(fused.torch, "bfloat16", torch.float32)
-        patch.setitem(globals(), "split", lambda: made_of_bfloat16)
+        patch.setitem(globals(), "split", lambda *_: made_of_bfloat16)
         return bench(params)
 
 
@@ -486,6 +492,8 @@ CHOICES = [
     {"optimizer": "adamw", "weight_decay": 3.0, "activation": "leaky_relu"},
     {"optimizer": "sgd", "hidden": (12,) * 3, "residual": True},
     {"optimizer": "adamw", "hidden": (12,) * 7, "residual": True, "activation": "gelu"},
+    {"optimizer": "sgd", "neighbours": 1, "label_smoothing": 0.2},
+    {"optimizer": "adamw", "neighbours": 4, "weight_decay": 0.3},
 ]
 
 
@@ -557,20 +565,23 @@ def test_a_loss_that_is_not_finite_is_told(blocks):
 # --- where weights and state lie
 
 
+@pytest.mark.parametrize("neighbours", [0, 2])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_the_padding_of_the_output_layer_stays_zero(blocks, optimizer):
-    made = bench(replace(blocks, optimizer=optimizer, weight_decay=0.1, label_smoothing=0.1))
+def test_the_padding_of_the_output_layer_stays_zero(blocks, optimizer, neighbours):
+    changed = {"optimizer": optimizer, "neighbours": neighbours}
+    made = bench(replace(blocks, weight_decay=0.1, label_smoothing=0.1, **changed))
     made.update()
-    output, step = made.network[-1], made.step
+    step, told = made.step, (2 * neighbours + 1) * CLASSES
+    output = next(layer for layer in reversed(made.network) if isinstance(layer, nn.Linear))
     begin = step.begins[output.weight] + output.weight.numel()
     end = step.begins[output.bias]
     assert end > begin
     for flat in (step.weights, step.copies, step.gradients, step.first, step.second):
         assert not flat[begin:end].any()
-    assert step.products[-1][:CLASSES].all()
-    assert step.products[-1].shape[0] > CLASSES
-    assert not step.products[-1][CLASSES:].any()
-    assert not step.outputs[-1][:, CLASSES:].any()
+    assert step.products[-1][:told].all()
+    assert step.products[-1].shape[0] > told
+    assert not step.products[-1][told:].any()
+    assert not step.outputs[-1][:, told:].any()
 
 
 def test_the_parameters_of_the_network_are_those_that_a_step_updates(blocks):

@@ -11,8 +11,9 @@ from torch import nn
 from phonemes.context import window_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.errors import InputError
-from phonemes.inference import classify, place
+from phonemes.inference import classify, place, posteriors
 from phonemes.model import ACTIVATIONS, NORMALIZATIONS, Architecture, build
+from phonemes.neighbours import averaged
 from phonemes.params import Data
 
 CPU = torch.device("cpu")
@@ -97,6 +98,20 @@ def test_results_do_not_depend_on_the_batch_size(lengths, data, batch):
     assert torch.equal(in_batches.predicted, all_at_once.predicted)
     assert torch.equal(in_batches.top3, all_at_once.top3)
     torch.testing.assert_close(in_batches.loss, all_at_once.loss)
+
+
+@given(several_lengths, contexts, st.integers(1, 40), st.integers(1, 8))
+def test_predictions_of_neighbours_are_averaged_across_batches(lengths, data, batch, n):
+    _, labels, split = random_split(lengths, data)
+    network = random_network(split.windows.shape[1], neighbours=n)
+    told = network.eval()(split.windows[split.starts]).log_softmax(2)  # (N, 2n + 1, P)
+    expected = averaged(told, split.starts)
+    outcomes = classify(network, split, batch, torch.float32)
+    shares = posteriors(network, split, batch, torch.float32)
+    torch.testing.assert_close(shares, expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(outcomes.predicted, shares.argmax(1))
+    loss = F.nll_loss(expected, torch.tensor(labels), reduction="none")
+    torch.testing.assert_close(outcomes.loss, loss, rtol=1e-4, atol=1e-5)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(1, 9))

@@ -81,7 +81,8 @@ def test_train_alone_decides_how_dev_and_test_are_normalized(project):
 @pytest.mark.parametrize("sequence", [0, 1])
 @pytest.mark.parametrize("k", [2, 40])
 def test_a_test_utterance_is_labelled_as_if_it_were_alone(project, k, sequence):
-    set_params({"data": {"k": k}, "smooth": {"sequence": sequence}, "train": {"epochs": 3}})
+    set_params({"data": {"k": k}, "smooth": {"sequence": sequence}})
+    set_params({"train": {"epochs": 3, "neighbours": 3}})
     run("corpus", "normalize", "context", "train", "predict")
     together = pd.read_csv(PREDICTIONS).label.tolist()
     alone = []
@@ -104,9 +105,11 @@ def test_other_labels_of_dev_change_no_prediction_not_even_a_smoothed_one(projec
     assert Path(PREDICTIONS).read_bytes() == before
 
 
-def test_a_frame_decides_the_labels_of_its_neighbours_and_of_no_other(project):
-    k, changed = 2, 20  # in the second utterance, of 8 frames
-    set_params({"data": {"k": k}, "normalize": {"over": "none"}, "train": {"epochs": 3}})
+@pytest.mark.parametrize("neighbours", [0, 1])
+def test_a_frame_decides_the_labels_of_those_around_it_and_of_no_other(project, neighbours):
+    k, changed = 2, 19  # in the second utterance, of 8 frames
+    set_params({"data": {"k": k}, "normalize": {"over": "none"}})
+    set_params({"train": {"epochs": 3, "neighbours": neighbours}})
     run("corpus", "normalize", "context", "train", "predict")
     before = pd.read_csv(PREDICTIONS).label.to_numpy()
     test = np.load(RAW / "test.npy", allow_pickle=True)
@@ -115,4 +118,5 @@ def test_a_frame_decides_the_labels_of_its_neighbours_and_of_no_other(project):
     run("corpus", "normalize", "context", "predict")
     moved = np.flatnonzero(pd.read_csv(PREDICTIONS).label.to_numpy() != before)
     assert len(moved) > 0
-    assert {*moved} <= {*range(changed - k, changed + k + 1)} & {*range(15, 23)}
+    reach = k + neighbours
+    assert {*moved} <= {*range(changed - reach, changed + reach + 1)} & {*range(15, 23)}

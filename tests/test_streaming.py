@@ -12,6 +12,7 @@ from torch import nn
 from phonemes.context import window_starts
 from phonemes.errors import InputError
 from phonemes.inference import place
+from phonemes.neighbours import labels_around
 from phonemes.params import Data
 from phonemes.streaming import Blocks, deal, fits
 from phonemes.training import Training
@@ -58,6 +59,17 @@ def test_every_frame_is_seen_once_with_its_own_window_and_label(lengths, data, b
     ):
         assert torch.equal(window, resident.windows[resident.starts[middle - 1].long()])
         assert target == labels[middle - 1]
+
+
+@given(lengths_of_many, contexts, st.integers(2, 9), st.integers(1, 60), st.integers(1, 5))
+def test_a_frame_keeps_the_labels_of_its_neighbours(lengths, data, batch, block, n):
+    frames = np.arange(1, lengths.sum() + 1, dtype=np.float32)[:, None]
+    starts = window_starts(lengths, data.k, data.padding)
+    around = labels_around((np.arange(lengths.sum()) % 7).astype(np.uint8), starts, n)
+    blocks = Blocks(frames, starts, around, data, CPU, torch.float32, batch, 1, block, 4)
+    windows, targets = epoch(blocks, batch)
+    middles = windows[..., data.k].flatten().long()
+    assert torch.equal(targets.flatten(0, 1), torch.from_numpy(around)[middles - 1])
 
 
 def test_no_frame_fills_up_its_own_batch():
@@ -129,7 +141,9 @@ def test_frames_that_are_not_finite_are_refused():
 
 
 def test_in_host_memory_all_frames_stay():
-    assert fits(np.zeros((5, 2), np.float32), np.arange(5), CPU, torch.float32)
+    assert fits(
+        np.zeros((5, 2), np.float32), np.arange(5), np.zeros(5, np.uint8), CPU, torch.float32
+    )
 
 
 def streaming_training(params):

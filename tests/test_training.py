@@ -17,6 +17,7 @@ from phonemes.context import window_starts
 from phonemes.errors import InputError
 from phonemes.inference import Outcomes, classify, place
 from phonemes.model import Architecture, build
+from phonemes.neighbours import labels_around
 from phonemes.params import Data
 from phonemes.schedule import rate_factor
 from phonemes.training import Epoch, Training, class_weights, make_optimizer
@@ -243,6 +244,20 @@ def test_the_loss_is_smoothed_as_torch_smooths_it(tiny, one_side):
         logits = network_for(params, one_side)(split.windows[split.starts])
     expected = F.cross_entropy(logits, split.labels, label_smoothing=0.2).item()
     assert run(params, one_side).history[0].train_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_labels_of_neighbours_are_learnt_with_equal_weight(tiny, one_side):
+    n = 2
+    params = replace(tiny, epochs=1, batch_size=1000, neighbours=n)
+    plain = toy(TRAIN_LENGTHS, one_side, 0)
+    around = labels_around(plain.labels.numpy(), plain.starts.numpy(), n)
+    split = plain._replace(labels=torch.from_numpy(around))
+    logits = network_for(params, one_side)(split.windows[split.starts])
+    (row,) = run(params, one_side, train=split).history
+    each = [F.cross_entropy(logits[:, j], split.labels[:, j]).item() for j in range(2 * n + 1)]
+    assert row.train_loss == pytest.approx(np.mean(each), rel=1e-5)
+    accuracy = (logits[:, n].argmax(1) == plain.labels).double().mean().item()
+    assert row.train_accuracy == pytest.approx(accuracy)
 
 
 def test_a_batch_larger_than_the_split_is_the_whole_split(tiny, one_side):
