@@ -21,21 +21,19 @@ from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 import yaml
 from numpy.typing import NDArray
 
+from phonemes import fitting
 from phonemes.context import window_starts
 from phonemes.corpus import Frames, Labels
 from phonemes.device import choose_device, choose_precision
-from phonemes.inference import place, posteriors
-from phonemes.model import Architecture, build, initialize
+from phonemes.inference import posteriors
 from phonemes.params import Params, Smooth, parse
 from phonemes.recipes import read_recipe
 from phonemes.schema import Loader
 from phonemes.smoothing import count_sequences, smoothed
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
-from phonemes.training import Training, class_weights
 from stages import CORPUS, NORMALIZED
 
 ROOT = Path(__file__).parent.parent
@@ -144,31 +142,20 @@ def trained(train: Arrays, dev: Arrays, params: Params, classes: int) -> Result:
     dtype = choose_precision(params.train.precision, device)
     data = params.data
     seen, judged = (
-        place(
-            arrays.frames,
-            window_starts(arrays.lengths, data.k, data.padding),
-            arrays.labels,
-            data,
-            device,
-            dtype,
+        fitting.Arrays(
+            arrays.frames, window_starts(arrays.lengths, data.k, data.padding), arrays.labels
         )
         for arrays in (train, dev)
     )
-    torch.manual_seed(params.train.seed)
-    bands = train.frames.shape[1]
-    network = build(Architecture.of(params.train, 2 * data.k + 1, bands, classes))
-    initialize(network, params.train.initialization)
-    labels = torch.tensor(train.labels, dtype=torch.int64)
-    weights = class_weights(labels, classes, params.train.class_weights)
-    training = Training(network.to(device), seen, judged, params.train, weights, dtype)
+    training, _ = fitting.prepare(seen, judged, classes, device, dtype, data, params.train)
     training.rehearse()
     started = time.perf_counter()
     with redirect_stdout(StringIO()):
         history = [epoch._asdict() for epoch in training.epochs(False)]
     seconds = time.perf_counter() - started
     assert training.best is not None
-    network.load_state_dict(training.best_state)
-    shares = posteriors(network, judged, BATCH, dtype)
+    training.network.load_state_dict(training.best_state)
+    shares = posteriors(training.network, training.dev, BATCH, dtype)
     sequences = count_sequences(train.labels, train.lengths, classes)
     better = smoothed(shares, dev.lengths, sequences, SMOOTH).argmax(1).cpu().numpy()
     return Result(

@@ -22,23 +22,24 @@ import torch
 from numpy.typing import NDArray
 
 from phonemes.files import replacing
-from phonemes.params import Params
+from phonemes.params import Data, Train
 from phonemes.schedule import LOOK_AT_THE_END
 
 KEPT = 3  # checkpoints of other runs; each takes about four times the network
 SHARE = 0.05  # of the time, at most, that writing checkpoints may take
 
 
-def run_key(params: Params, arrays: Iterable[NDArray], facts: Sequence[object]) -> str:
+def run_key(train: Train, data: Data, arrays: Iterable[NDArray], facts: Sequence[object]) -> str:
     """Return the name under which a run's checkpoints are found.
 
     Args:
-        params: train and data count, but not train.epochs.
+        train: how the network is trained; its epochs do not count.
+        data: what its windows are.
         arrays: all that is read: frames, starts and labels of train and dev.
         facts: what else decides the bytes, such as the device.
     """
     digest = hashlib.blake2b(digest_size=16)
-    values = asdict(params.train) | asdict(params.data)
+    values = asdict(train) | asdict(data)
     del values["epochs"]
     described = [values, *map(str, facts), torch.__version__, torch.get_num_threads()]
     digest.update(json.dumps(described, sort_keys=True).encode())
@@ -53,8 +54,8 @@ def run_key(params: Params, arrays: Iterable[NDArray], facts: Sequence[object]) 
 class Checkpoints:
     """The checkpoints of one run, in a folder shared by all runs."""
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self.path = folder / f"{key}.pt"
+    def __init__(self, folder: Path, key: str, kept: int = KEPT) -> None:
+        self.path, self.kept = folder / f"{key}.pt", kept
         self._written, self._cost = -float("inf"), 0.0  # s: when last, and how long it took
 
     def load(self, epochs: int, schedule: str) -> tuple[dict[str, Any] | None, str]:
@@ -100,7 +101,7 @@ class Checkpoints:
             others = sorted(
                 set(self.path.parent.glob("*.pt")) - {self.path}, key=lambda p: p.stat().st_mtime
             )
-            for old in others[:-KEPT]:
+            for old in others[: -self.kept]:
                 old.unlink(missing_ok=True)
         except (OSError, RuntimeError) as error:  # torch's writer raises either
             return f"warning: no checkpoint was written: {error}"

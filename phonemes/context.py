@@ -48,6 +48,12 @@ def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
     return starts
 
 
+def utterance_lengths(starts: Starts) -> NDArray[np.int64]:
+    """Return the frames of each utterance, (U,), from (N,) starts: they jump between two."""
+    begins = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
+    return np.diff(begins, append=len(starts))
+
+
 def pad(frames: Frames, starts: Starts, k: int, padding: str, out: Frames | None = None) -> Frames:
     """Lay the frames of a split, (N, C), out with padding: (R, C) float32, R = last start + W.
 

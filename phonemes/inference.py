@@ -5,7 +5,7 @@ batch of windows is one gather and nothing else is stored.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -17,9 +17,11 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from phonemes.context import Starts, pad
 from phonemes.corpus import Frames, Labels
 from phonemes.errors import InputError
-from phonemes.model import Residual, Thinning
+from phonemes.model import Residual, Thinning, window_values
 from phonemes.neighbours import averaged
 from phonemes.params import Data
+
+SILENT = "zero"  # padding of windows of posteriors: beyond an utterance there is no phoneme at all
 
 
 class Split(NamedTuple):
@@ -92,11 +94,9 @@ def require_fit(network: nn.Sequential, split: Split, classes: int) -> None:
         InputError: says both sizes.
     """
     weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Linear)]
-    first = network[0]
-    inputs = first.frames * first.bands if isinstance(first, Thinning) else weights[0].shape[1]
     last = network[-1]
     told = last.unflattened_size[-1] if isinstance(last, nn.Unflatten) else weights[-1].shape[0]
-    sizes = (inputs, told)  # W C and P
+    sizes = (window_values(network), told)  # W C and P
     given = (split.windows.shape[1], classes)
     if sizes != given:
         raise InputError(
@@ -180,6 +180,14 @@ def posteriors(network: nn.Sequential, split: Split, batch: int, dtype: torch.dt
     """Return the log posteriors of every frame of a split, (N, P) float32."""
     parts = _logits(network, split, batch, dtype)
     return torch.cat([torch.log_softmax(logits.float(), 1) for _, logits in parts])
+
+
+def mean_posteriors(
+    networks: Sequence[nn.Sequential], split: Split, batch: int, dtype: torch.dtype
+) -> Tensor:
+    """Return the mean of the networks' log posteriors, as log posteriors (N, P) float32."""
+    every = [posteriors(network, split, batch, dtype) for network in networks]
+    return torch.stack(every).mean(0).log_softmax(1)
 
 
 def _logits(

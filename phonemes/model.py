@@ -5,9 +5,10 @@ tensors and plain values, read back without unpickling code (`weights_only`).
 """
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -41,9 +42,9 @@ class Architecture:
     normalization: str
     normalize: str  # before or after the activation
     dropout: float
-    residual: bool = False  # pairs of blocks add to what enters them; models before had none
+    residual: bool = False  # pairs of blocks add to what enters them
     thin: tuple[int, ...] = ()  # frames in each average, from the middle outwards
-    bands: int = 0  # C of a window's frames; models before had no averages and no need of it
+    bands: int = 0  # C of a window's frames, where some are averaged
     neighbours: int = 0  # n, frames on each side whose labels are predicted too
 
     @classmethod
@@ -204,34 +205,72 @@ def initialize(network: nn.Module, scheme: str) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def window_values(network: nn.Sequential) -> int:
+    """Return W C, the values of a window that enters a network."""
+    first = network[0]
+    if isinstance(first, Thinning):
+        return first.frames * first.bands
+    return next(layer for layer in network.modules() if isinstance(layer, nn.Linear)).in_features
+
+
 def parameter_count(network: nn.Module) -> int:
     """Return how many numbers training adjusts."""
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+class Trained(NamedTuple):
+    """A network as it is stored."""
+
+    architecture: Architecture
+    state: dict[str, Tensor]  # weights and running statistics, by name
+
+    def network(self, device: torch.device) -> nn.Sequential:
+        """Return the network, ready to classify on a device."""
+        network = build(self.architecture)
+        network.load_state_dict(self.state)
+        return network.to(device).eval()
+
+
+class Model(NamedTuple):
+    """What labels frames; usually one network alone."""
+
+    first: list[nn.Sequential]  # over windows of frames; the posteriors are averaged
+    second: list[nn.Sequential]  # over windows of those posteriors, where params.yaml refines
+    facts: dict[str, Any]  # about the training of the first one
+
+
 def save_model(
-    path: Path, architecture: Architecture, state: dict[str, Tensor], facts: dict[str, Any]
+    path: Path, first: Sequence[Trained], second: Sequence[Trained], facts: dict[str, Any]
 ) -> None:
-    """Write the network and plain `facts` about its training to one file."""
-    stored = {"architecture": asdict(architecture), "state": state, "facts": facts}
+    """Write networks and plain `facts` about their training to one file."""
+    stored: dict[str, Any] = {"facts": facts}
+    for name, networks in (("first", first), ("second", second)):
+        stored[name] = [
+            {"architecture": asdict(each.architecture), "state": each.state} for each in networks
+        ]
     with path.open("wb") as file:  # by handle: torch would write the file's name into it
         torch.save(stored, file)
 
 
-def load_model(path: Path, device: torch.device) -> tuple[nn.Sequential, dict[str, Any]]:
-    """Return the network, ready to classify on `device`, and the facts stored with it.
+def _network(stored: dict[str, Any], device: torch.device) -> nn.Sequential:
+    values = stored["architecture"]
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Trained(Architecture(**values | lists), stored["state"]).network(device)
+
+
+def load_model(path: Path, device: torch.device) -> Model:
+    """Return the networks of a file, ready to classify on `device`.
 
     Raises:
         InputError: the file is not a model of this project.
     """
     try:
         stored = torch.load(path, map_location=device, weights_only=True)
-        values = stored["architecture"]
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        architecture = Architecture(**values | lists)
-        network = build(architecture)
-        network.load_state_dict(stored["state"])
-        facts = dict(stored["facts"])
+        first, second = (
+            [_network(each, device) for each in stored[name]] for name in ("first", "second")
+        )
+        model = Model(first, second, dict(stored["facts"]))
+        first[0]  # there has to be one
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run `dvc repro` to make it") from None
     except pickle.UnpicklingError:  # torch's own text advises to run what is in the file
@@ -244,6 +283,7 @@ def load_model(path: Path, device: torch.device) -> tuple[nn.Sequential, dict[st
         raise InputError(
             f"{path} is not a model of this pipeline: {reason}; delete it and run `dvc repro`"
         ) from None
-    if not all(value.isfinite().all() for value in network.state_dict().values()):
+    values = (value for each in first + second for value in each.state_dict().values())
+    if not all(value.isfinite().all() for value in values):
         raise InputError(f"{path} holds NaN or infinity; delete it and run `dvc repro`")
-    return network.to(device).eval(), facts
+    return model

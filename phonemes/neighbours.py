@@ -12,7 +12,7 @@ Prediction number n + d of a window is that of the frame d frames after its midd
 import numpy as np
 from torch import Tensor
 
-from phonemes.context import Starts
+from phonemes.context import Starts, utterance_lengths
 from phonemes.corpus import Labels
 
 
@@ -26,9 +26,9 @@ def labels_around(labels: Labels, starts: Starts, neighbours: int) -> Labels:
         starts: (N,) from `context.window_starts`: where they jump, an utterance begins.
         neighbours: n, frames on each side.
     """
-    begins = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
-    lengths = np.diff(begins, append=len(starts))
-    first, last = np.repeat(begins, lengths), np.repeat(begins + lengths - 1, lengths)
+    lengths = utterance_lengths(starts)
+    ends = lengths.cumsum()
+    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
     around = np.empty((len(labels), 2 * neighbours + 1), labels.dtype)
     frame = np.arange(len(labels))
     for place, offset in enumerate(range(-neighbours, neighbours + 1)):

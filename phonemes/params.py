@@ -147,6 +147,18 @@ class Train:
 
 
 @dataclass(frozen=True)
+class Refine:
+    """Second networks, over what first ones make of utterances that they never saw."""
+
+    folds: Annotated[int, Number(0, 100)]
+    members: Annotated[int, Number(1, 100)]
+    k: Annotated[int, Number(0, 1000)]
+    hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
+    dropout: Annotated[float, Number(0, 0.95)]
+    epochs: Annotated[int, Number(1, 10_000)]
+
+
+@dataclass(frozen=True)
 class Smooth:
     """How posteriors are smoothed over time."""
 
@@ -189,6 +201,7 @@ class Params:
     normalize: Normalize
     data: Data
     train: Train
+    refine: Refine
     smooth: Smooth
     evaluate: Evaluate
     predict: Predict
@@ -231,6 +244,13 @@ def _contradictions(params: Params) -> Problems:
         )
     if train.residual and train.normalize == "after":
         problems.append("train.normalize is after; with train.residual expected before")
+    if params.refine.folds == 1:
+        problems.append("refine.folds is 1; expected 0, which is off, or at least 2")
+    if params.refine.folds and train.warmup_epochs >= params.refine.epochs:
+        problems.append(
+            f"train.warmup_epochs is {train.warmup_epochs:g}; expected less than refine.epochs, "
+            f"{params.refine.epochs}"
+        )
     if audio.dev_share + audio.test_share >= 1:
         problems.append(
             f"corpus.audio.dev_share + test_share is {audio.dev_share + audio.test_share:g}; "

@@ -20,10 +20,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from phonemes.corpus import Labels
-from phonemes.inference import Outcomes, Split, judge, posteriors
 from phonemes.params import Smooth
 from phonemes.stored import read_labels, read_lengths
 
@@ -75,11 +74,20 @@ def count_sequences(labels: Labels, lengths: NDArray[np.integer], classes: int) 
     return Sequences(first, following, np.minimum((single + 1) / (frames + 2), 0.5))
 
 
-def read_sequences(corpus: Path, classes: int) -> Sequences:
-    """Count the phonemes of the train split that lies in a folder."""
+class Smoothing(NamedTuple):
+    """What posteriors are smoothed with."""
+
+    sequences: Sequences
+    smooth: Smooth
+
+
+def read_smoothing(corpus: Path, smooth: Smooth, classes: int) -> Smoothing | None:
+    """Count the phonemes of the train split that lies in a folder, unless smoothing is off."""
+    if smooth.sequence == 0:
+        return None
     lengths = read_lengths(corpus, "train")
     labels = read_labels(corpus / "labels/train.npy", int(lengths.sum()), classes)
-    return count_sequences(labels, lengths, classes)
+    return Smoothing(count_sequences(labels, lengths, classes), smooth)
 
 
 def smoothed(
@@ -111,24 +119,6 @@ def smoothed(
         for time, count in enumerate(alive):
             result[frames[time, :count]] = shares[time, :count]
     return result.clamp(min=1e-30).log()
-
-
-@torch.inference_mode()
-def classify_smoothed(
-    network: nn.Sequential,
-    split: Split,
-    lengths: NDArray[np.integer],
-    batch: int,
-    dtype: torch.dtype,
-    sequences: Sequences,
-    smooth: Smooth,
-) -> Outcomes:
-    """Do what `inference.classify` does, with posteriors given whole utterances."""
-    shares = smoothed(posteriors(network, split, batch, dtype), lengths, sequences, smooth)
-    if split.labels is None:
-        nothing = torch.zeros(len(shares), device=shares.device)
-        return Outcomes(shares.argmax(1), nothing, nothing.bool())
-    return judge(shares, split.labels)
 
 
 def _batches(lengths: NDArray[np.integer]) -> Iterator[tuple[Tensor, list[int]]]:

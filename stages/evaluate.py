@@ -4,12 +4,11 @@ import json
 from typing import Any
 
 import torch
-from torch import nn
 
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import classify, place, require_fit
-from phonemes.model import load_model, parameter_count
+from phonemes.inference import place, require_fit
+from phonemes.model import Model, load_model, parameter_count
 from phonemes.params import Params
 from phonemes.plots import (
     confused_pairs_table,
@@ -18,6 +17,7 @@ from phonemes.plots import (
     phoneme_table,
     save_png,
 )
+from phonemes.recognition import recognize
 from phonemes.scoring import (
     Predictions,
     confusion_counts,
@@ -25,7 +25,7 @@ from phonemes.scoring import (
     utterance_sums,
     with_intervals,
 )
-from phonemes.smoothing import Sequences, classify_smoothed, read_sequences
+from phonemes.smoothing import Smoothing, read_smoothing
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes, read_starts
 from stages import CONFUSION, CONTEXT, CORPUS, MODEL, NORMALIZED, SCORES, TABLES, run
 
@@ -35,8 +35,8 @@ DECIMALS = 5  # of stored scores: finer than any corpus's interval
 def predict(
     split: str,
     classes: int,
-    network: nn.Sequential,
-    sequences: Sequences | None,
+    model: Model,
+    smoothing: Smoothing | None,
     params: Params,
     device: torch.device,
     dtype: torch.dtype,
@@ -47,14 +47,8 @@ def predict(
     frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
     labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
     placed = place(frames, starts, labels, params.data, device, dtype)
-    require_fit(network, placed, classes)
-    batch = params.runtime.batch_size
-    if sequences:
-        outcomes = classify_smoothed(
-            network, placed, lengths, batch, dtype, sequences, params.smooth
-        )
-    else:
-        outcomes = classify(network, placed, batch, dtype)
+    require_fit(model.first[0], placed, classes)
+    outcomes = recognize(model, placed, lengths, params.runtime.batch_size, dtype, smoothing)
     return Predictions(labels, *(values.cpu().numpy() for values in outcomes))
 
 
@@ -62,15 +56,15 @@ def main(params: Params) -> None:
     """Write the scores and tables of each labelled split, and a picture of dev's confusions."""
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
-    network, facts = load_model(MODEL, device)
+    model = load_model(MODEL, device)
     phonemes = read_phonemes(CORPUS)
-    sequences = read_sequences(CORPUS, len(phonemes)) if params.smooth.sequence > 0 else None
-    model = {"parameters": parameter_count(network), "epoch": facts["epoch"]}
-    results: dict[str, Any] = {"model": model}
+    smoothing = read_smoothing(CORPUS, params.smooth, len(phonemes))
+    count = sum(parameter_count(network) for network in (*model.first, *model.second))
+    results: dict[str, Any] = {"model": {"parameters": count, "epoch": model.facts["epoch"]}}
     labelled = [split for split in ("dev", "test") if (CORPUS / f"labels/{split}.npy").exists()]
     with replacing(TABLES) as tables:
         for split in labelled:
-            predictions = predict(split, len(phonemes), network, sequences, params, device, dtype)
+            predictions = predict(split, len(phonemes), model, smoothing, params, device, dtype)
             sums = utterance_sums(predictions, read_lengths(CORPUS, split), phonemes)
             scores = with_intervals(sums, params.evaluate.resamples, params.evaluate.seed)
             results[split] = {name: round(score, DECIMALS) for name, score in scores.items()}

@@ -5,10 +5,11 @@ import pandas as pd
 
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import classify, place, require_fit
+from phonemes.inference import place, require_fit
 from phonemes.model import load_model
 from phonemes.params import Params
-from phonemes.smoothing import classify_smoothed, read_sequences
+from phonemes.recognition import recognize
+from phonemes.smoothing import read_smoothing
 from phonemes.stored import read_frames, read_lengths, read_phonemes, read_starts
 from stages import CONTEXT, CORPUS, MODEL, NORMALIZED, PREDICTIONS, run
 
@@ -17,18 +18,15 @@ def main(params: Params) -> None:
     """Write one row a test frame, in the order of the input: its running number and label."""
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
-    network, _ = load_model(MODEL, device)
+    model = load_model(MODEL, device)
     phonemes = read_phonemes(CORPUS)
     starts = read_starts(CONTEXT / "test.npy")
     frames = read_frames(NORMALIZED / "test.npy", len(starts))
     test = place(frames, starts, None, params.data, device, dtype)
-    require_fit(network, test, len(phonemes))
-    batch = params.runtime.batch_size
-    if params.smooth.sequence > 0:
-        lengths, sequences = read_lengths(CORPUS, "test"), read_sequences(CORPUS, len(phonemes))
-        outcomes = classify_smoothed(network, test, lengths, batch, dtype, sequences, params.smooth)
-    else:
-        outcomes = classify(network, test, batch, dtype)
+    require_fit(model.first[0], test, len(phonemes))
+    lengths, batch = read_lengths(CORPUS, "test"), params.runtime.batch_size
+    smoothing = read_smoothing(CORPUS, params.smooth, len(phonemes))
+    outcomes = recognize(model, test, lengths, batch, dtype, smoothing)
     labels = outcomes.predicted.cpu().numpy()
     if params.predict.label == "phoneme":
         labels = np.array(phonemes)[labels]

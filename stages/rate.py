@@ -4,18 +4,19 @@ import pandas as pd
 from tqdm import tqdm
 
 from phonemes.files import replacing
+from phonemes.fitting import prepare
 from phonemes.params import Params
 from phonemes.range_test import FALLEN, Point, rising, suggest, sweep
 from phonemes.training import BAR_SECONDS
 from stages import RATES, run
-from stages.train import prepare
+from stages.train import read
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 300
 
 
 def main(params: Params) -> None:
     """Take steps of the training that params.yaml describes, and say which rate to try."""
-    training = prepare(params)[0]
+    training, _ = prepare(*read(params), params.data, params.train)
     print(
         f"{STEPS} steps of {training.batch:,} frames, learning rate {LOWEST:g} to {HIGHEST:g}, "
         f"on {training.device}, {str(training.dtype).removeprefix('torch.')}",

@@ -1,22 +1,47 @@
 """Train the classifier: data/normalized, data/context and labels -> model and history."""
 
 import sys
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
-from phonemes.checkpoint import Checkpoints, run_key
+from phonemes.checkpoint import KEPT, Checkpoints, run_key
+from phonemes.context import utterance_lengths
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
-from phonemes.inference import place, require_fit
-from phonemes.model import Architecture, build, initialize, save_model
-from phonemes.neighbours import labels_around
-from phonemes.params import Params
+from phonemes.fitting import Arrays, prepare
+from phonemes.model import Architecture, Trained, save_model
+from phonemes.params import Data, Params, Train
+from phonemes.refining import parts, refined
 from phonemes.stored import read_frames, read_labels, read_phonemes, read_starts
-from phonemes.streaming import Blocks, place_or_stream
-from phonemes.training import DivergedError, Training, class_weights
+from phonemes.training import DivergedError, Training
 from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, checkpoint_folder, run
+
+
+class Inputs(NamedTuple):
+    """What is trained on, and where."""
+
+    train: Arrays
+    dev: Arrays
+    classes: int
+    device: torch.device
+    dtype: torch.dtype
+
+
+def read(params: Params) -> Inputs:
+    """Read both splits."""
+    device = choose_device(params.runtime.device)
+    classes = len(read_phonemes(CORPUS))
+    arrays = {}
+    for split in ("train", "dev"):
+        starts = read_starts(CONTEXT / f"{split}.npy")
+        frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
+        labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
+        arrays[split] = Arrays(frames, starts, labels)
+    dtype = choose_precision(params.train.precision, device)
+    return Inputs(arrays["train"], arrays["dev"], classes, device, dtype)
 
 
 def announce(training: Training) -> None:
@@ -35,14 +60,40 @@ def announce(training: Training) -> None:
         print(f"frames pass through the device in {training.blocks.blocks} blocks", flush=True)
 
 
-def keep(training: Training, architecture: Architecture) -> None:
-    """Write the network of the epoch with the best dev accuracy, and the history."""
+def start(
+    inputs: Inputs, data: Data, how: Train, kept: int
+) -> tuple[Training, Architecture, Checkpoints]:
+    """Return a training that can go on from its checkpoints, of which the newest are kept."""
+    training, architecture = prepare(*inputs, data, how)
+    announce(training)
+    blocks = training.blocks.blocks if training.blocks else 0
+    ways = [inputs.device, inputs.dtype, inputs.classes, training.fused is None, blocks]
+    key = run_key(how, data, [*inputs.train, *inputs.dev], ways)
+    return training, architecture, Checkpoints(checkpoint_folder(), key, kept)
+
+
+def fit(training: Training, checkpoints: Checkpoints, progress: bool) -> None:
+    """Train, or go on training from a checkpoint."""
+    planned = training.params.epochs
+    state, why = checkpoints.load(planned, training.params.schedule)
+    if why:
+        print(why, flush=True)
+    if state:
+        training.restore(state)
+    for epoch in training.epochs(progress):
+        warning = checkpoints.save(training.state(), planned, last=epoch.epoch == planned)
+        if warning:
+            print(warning, file=sys.stderr)
+
+
+def keep(training: Training, first: Sequence[Trained], second: Sequence[Trained] = ()) -> None:
+    """Write all networks, and the history of the one that was trained on all of train."""
     best = training.best
     if best is None:
         return
     with replacing(MODEL) as path:
         facts = {"epoch": best.epoch, "dev_accuracy": best.dev_accuracy}
-        save_model(path, architecture, training.best_state, facts)
+        save_model(path, first, second, facts)
     with replacing(HISTORY) as path:
         pd.DataFrame(training.history).to_csv(path, index=False, lineterminator="\n")
     print(
@@ -51,59 +102,32 @@ def keep(training: Training, architecture: Architecture) -> None:
     )
 
 
-def prepare(params: Params) -> tuple[Training, Architecture, list[NDArray]]:
-    """Return a training that is ready to start, what its network is and all arrays it reads."""
-    device = choose_device(params.runtime.device)
-    dtype = choose_precision(params.train.precision, device)
-    phonemes = read_phonemes(CORPUS)
-    arrays = {}
-    for split in ("train", "dev"):
-        starts = read_starts(CONTEXT / f"{split}.npy")
-        frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
-        labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), len(phonemes))
-        arrays[split] = frames, starts, labels
-    dev = place(*arrays["dev"], params.data, device, dtype)
-    frames, starts, labels = arrays["train"]
-    if params.train.neighbours:
-        labels = labels_around(labels, starts, params.train.neighbours)
-    train = place_or_stream(frames, starts, labels, params.data, params.train, device, dtype)
-    torch.manual_seed(params.train.seed)  # initialization and dropout
-    placed = train.split if isinstance(train, Blocks) else train
-    bands = placed.windows.stride(0)
-    width = placed.windows.shape[1] // bands
-    architecture = Architecture.of(params.train, width, bands, len(phonemes))
-    network = build(architecture)
-    require_fit(network, dev, len(phonemes))
-    initialize(network, params.train.initialization)
-    frame_labels = torch.tensor(arrays["train"][2], dtype=torch.int64)  # without neighbours'
-    weights = class_weights(frame_labels, len(phonemes), params.train.class_weights)
-    training = Training(network.to(device), train, dev, params.train, weights, dtype)
-    return training, architecture, [*arrays["train"], *arrays["dev"]]
-
-
 def main(params: Params) -> None:
     """Train, or go on training, and keep the best epoch; of a diverged run too."""
-    training, architecture, arrays = prepare(params)
-    announce(training)
-    blocks = training.blocks.blocks if training.blocks else 0
-    ways = [training.device, training.dtype, architecture.classes, training.fused is None, blocks]
-    key = run_key(params, arrays, ways)
-    checkpoints = Checkpoints(checkpoint_folder(), key)
-    planned = params.train.epochs
-    state, why = checkpoints.load(planned, params.train.schedule)
-    if why:
-        print(why, flush=True)
-    if state:
-        training.restore(state)
+    inputs, refine = read(params), params.refine
+    progress, kept = params.runtime.progress, max(KEPT, refine.folds + refine.members)
+    if refine.folds:  # that it can be cut is seen before long work
+        parts(len(utterance_lengths(inputs.train.starts)), refine.folds)
+    training, architecture, checkpoints = start(inputs, params.data, params.train, kept)
     try:
-        for epoch in training.epochs(params.runtime.progress):
-            warning = checkpoints.save(training.state(), planned, last=epoch.epoch == planned)
-            if warning:
-                print(warning, file=sys.stderr)
+        fit(training, checkpoints, progress)
     except DivergedError:
-        keep(training, architecture)
+        keep(training, [Trained(architecture, training.best_state)])
         raise
-    keep(training, architecture)
+    first = Trained(architecture, training.best_state)
+    keep(training, [first])
+    if not refine.folds:
+        return
+
+    def another(train: Arrays, dev: Arrays, data: Data, how: Train, which: str) -> Trained:
+        print(f"\n{which}", flush=True)
+        given = inputs._replace(train=train, dev=dev)
+        training, architecture, checkpoints = start(given, data, how, kept)
+        fit(training, checkpoints, progress)
+        return Trained(architecture, training.best_state)
+
+    others, second = refined(first, *inputs, params, another)
+    keep(training, [first, *others], second)
 
 
 if __name__ == "__main__":

@@ -1343,15 +1343,17 @@ later_kinds = {
             "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
         ),
         "a model with NaN weights": (
-            lambda: model(lambda stored: stored["state"]["0.weight"].fill_(np.nan)),
+            lambda: model(lambda stored: stored["first"][0]["state"]["0.weight"].fill_(np.nan)),
             "models/model.pt holds NaN or infinity; delete it and run `dvc repro`",
         ),
         "a model of another architecture": (
-            lambda: model(lambda stored: stored["architecture"].update(hidden=(5, 4))),
+            lambda: model(lambda stored: stored["first"][0]["architecture"].update(hidden=(5, 4))),
             "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
         ),
         "a model with an unknown activation": (
-            lambda: model(lambda stored: stored["architecture"].update(activation="swish")),
+            lambda: model(
+                lambda stored: stored["first"][0]["architecture"].update(activation="swish")
+            ),
             "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
         ),
         "labels of another corpus": (

@@ -17,6 +17,7 @@ from phonemes.model import (
     Architecture,
     Residual,
     Thinning,
+    Trained,
     build,
     initialize,
     load_model,
@@ -50,7 +51,8 @@ def stored(path, architecture=SMALL, facts=None):
     for value in network.state_dict().values():
         if value.is_floating_point():
             value.uniform_(0.1, 1)
-    save_model(path, architecture, network.state_dict(), {"epoch": 3} if facts is None else facts)
+    trained = Trained(architecture, network.state_dict())
+    save_model(path, [trained], [], {"epoch": 3} if facts is None else facts)
     return network.eval()
 
 
@@ -133,7 +135,7 @@ def test_averages_grow_outwards_and_the_last_has_what_is_left(k, whole, runs):
 def test_a_thinned_residual_network_comes_back(tmp_path):
     architecture = replace(SMALL, hidden=(8,) * 3, residual=True, thin=(1,), bands=4)
     network = stored(tmp_path / "model.pt", architecture)
-    loaded, _facts = load_model(tmp_path / "model.pt", CPU)
+    (loaded,) = load_model(tmp_path / "model.pt", CPU).first
     windows = torch.randn(4, 12)
     assert torch.equal(loaded(windows), network(windows))
 
@@ -254,22 +256,23 @@ def test_the_same_seed_gives_the_same_weights(scheme):
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_a_stored_network_gives_the_same_logits(tmp_path, normalization):
     network = stored(tmp_path / "model.pt", replace(SMALL, normalization=normalization))
-    loaded, facts = load_model(tmp_path / "model.pt", CPU)
+    (loaded,), second, facts = load_model(tmp_path / "model.pt", CPU)
     windows = torch.randn(7, 12)
     assert torch.equal(loaded(windows), network(windows))
     assert facts == {"epoch": 3}
+    assert second == []
 
 
 def test_a_loaded_network_is_ready_to_classify(tmp_path):
     stored(tmp_path / "model.pt", replace(SMALL, dropout=0.9))
-    loaded, _ = load_model(tmp_path / "model.pt", CPU)
+    (loaded,) = load_model(tmp_path / "model.pt", CPU).first
     assert not any(layer.training for layer in loaded.modules())
 
 
 def test_the_same_network_is_the_same_bytes_whatever_the_file_is_called(tmp_path):
-    network = build(SMALL)
+    trained = Trained(SMALL, build(SMALL).state_dict())
     for name in ("a.pt", "another name.partial"):
-        save_model(tmp_path / name, SMALL, network.state_dict(), {})
+        save_model(tmp_path / name, [trained], [trained], {})
     first, second = (path.read_bytes() for path in tmp_path.iterdir())
     assert first == second
 
@@ -288,7 +291,8 @@ class Canary:
 def test_a_hostile_file_is_refused_before_it_runs(tmp_path, writer):
     canary = tmp_path / "canary"
     with (tmp_path / "model.pt").open("wb") as file:
-        writer({"architecture": Canary(canary), "state": {}, "facts": {}}, file)
+        network = {"architecture": Canary(canary), "state": {}}
+        writer({"first": [network], "second": [], "facts": {}}, file)
     with pytest.raises(InputError, match=r"model\.pt is not a model of this pipeline"):
         load_model(tmp_path / "model.pt", CPU)
     assert not canary.exists()
@@ -314,18 +318,24 @@ def test_half_a_model_is_refused(tmp_path):
         load_model(tmp_path / "model.pt", CPU)
 
 
-@pytest.mark.parametrize("missing", ["architecture", "state", "facts"])
+@pytest.mark.parametrize("missing", ["architecture", "state", "first", "second", "facts"])
 def test_a_model_without_a_part_is_refused(tmp_path, missing):
     stored(tmp_path / "model.pt")
     parts = torch.load(tmp_path / "model.pt", weights_only=True)
-    del parts[missing]
+    (parts if missing in parts else parts["first"][0]).pop(missing)
     torch.save(parts, tmp_path / "model.pt")
     with pytest.raises(InputError, match=f"is not a model of this pipeline: .*{missing}"):
         load_model(tmp_path / "model.pt", CPU)
 
 
+def test_a_model_without_any_network_is_refused(tmp_path):
+    save_model(tmp_path / "model.pt", [], [], {})
+    with pytest.raises(InputError, match="is not a model of this pipeline"):
+        load_model(tmp_path / "model.pt", CPU)
+
+
 def test_weights_of_another_network_are_refused(tmp_path):
     other = build(replace(SMALL, hidden=(8, 7)))
-    save_model(tmp_path / "model.pt", SMALL, other.state_dict(), {})
+    save_model(tmp_path / "model.pt", [Trained(SMALL, other.state_dict())], [], {})
     with pytest.raises(InputError, match=r"is not a model of this pipeline: (.|\n)*size mismatch"):
         load_model(tmp_path / "model.pt", CPU)

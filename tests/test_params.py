@@ -457,7 +457,7 @@ def test_a_message_stays_readable_however_much_stands_in_the_wrong_place():
 
 def test_a_message_names_the_file(tmp_path):
     (tmp_path / "mine.yaml").write_text("train: 3")
-    with pytest.raises(InputError, match=r"mine\.yaml has 9 problems:"):
+    with pytest.raises(InputError, match=r"mine\.yaml has 10 problems:"):
         load(tmp_path / "mine.yaml")
 
 

@@ -1,0 +1,70 @@
+"""Label every frame of a split with all that a model has: networks, second ones, smoothing."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from phonemes.context import window_starts
+from phonemes.inference import (
+    SILENT,
+    Outcomes,
+    Split,
+    classify,
+    judge,
+    mean_posteriors,
+    place,
+)
+from phonemes.model import Model, window_values
+from phonemes.params import Data
+from phonemes.smoothing import Smoothing, smoothed
+
+
+def log_posteriors(
+    model: Model, split: Split, lengths: NDArray[np.integer], batch: int, dtype: torch.dtype
+) -> Tensor:
+    """Return the log posteriors of every frame of a split, (N, P) float32.
+
+    Where there are second networks, the mean of what they and the first ones say.
+
+    Args:
+        model: what labels frames.
+        split: of frames.
+        lengths: (U,) frames of each utterance.
+        batch: frames of a forward pass.
+        dtype: of its products.
+    """
+    shares = mean_posteriors(model.first, split, batch, dtype)
+    if not model.second:
+        return shares
+    width = window_values(model.second[0]) // shares.shape[1]
+    data = Data(width // 2, SILENT)
+    starts = window_starts(lengths, data.k, data.padding)
+    frames = shares.exp().cpu().numpy()
+    windows = place(frames, starts, None, data, split.windows.device, dtype)
+    again = mean_posteriors(model.second, windows, batch, dtype)
+    return ((shares + again) / 2).log_softmax(1)
+
+
+@torch.inference_mode()
+def recognize(
+    model: Model,
+    split: Split,
+    lengths: NDArray[np.integer],
+    batch: int,
+    dtype: torch.dtype,
+    smoothing: Smoothing | None,
+) -> Outcomes:
+    """Return the outcome of every frame of a split; see `log_posteriors`.
+
+    Smoothed, its posteriors are those given its whole utterance.
+    """
+    if len(model.first) == 1 and not model.second and not smoothing:
+        return classify(model.first[0], split, batch, dtype)
+    shares = log_posteriors(model, split, lengths, batch, dtype)
+    if smoothing:
+        shares = smoothed(shares, lengths, *smoothing)
+    if split.labels is None:
+        nothing = torch.zeros(len(shares), device=shares.device)
+        return Outcomes(shares.argmax(1), nothing, nothing.bool())
+    return judge(shares, split.labels)

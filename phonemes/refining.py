@@ -1,0 +1,124 @@
+"""Second networks over what first networks make of utterances that they never saw.
+
+Train is cut into parts, and for each a first network is trained without it. What these
+make of the parts that they left out is like what they make of dev and test, mistakes
+included: windows of such posteriors are what second networks learn from. They see which
+phonemes lie around a frame, further than the first ones see sound. (Wolpert, 1992,
+"Stacked generalization"; for posteriors of phonemes, Pinto et al., 2011, "Analysis of
+MLP-based hierarchical phoneme posterior probability estimator".)
+
+Everything stays feed-forward: a frame is labelled from its window of posteriors, each from
+a window of frames.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from phonemes.context import utterance_lengths, window_starts
+from phonemes.errors import InputError
+from phonemes.fitting import Arrays
+from phonemes.inference import SILENT, mean_posteriors, place, posteriors
+from phonemes.model import Trained
+from phonemes.params import Augment, Data, Params, Refine, Train
+
+Fit = Callable[[Arrays, Arrays, Data, Train, str], Trained]
+"""Trains a network on the first split, choosing its epoch on the second; the text says which."""
+
+
+def parts(utterances: int, folds: int) -> list[NDArray[np.intp]]:
+    """Cut utterances into runs of about as many: most of a speaker's stay together.
+
+    Raises:
+        InputError: there are fewer utterances than parts.
+    """
+    if utterances < folds:
+        raise InputError(
+            f"refine.folds is {folds}, but train has {utterances} utterances; lower it"
+        )
+    return np.array_split(np.arange(utterances), folds)
+
+
+def chosen(arrays: Arrays, utterances: NDArray[np.bool_], data: Data) -> Arrays:
+    """Return the utterances of a split, (U,) bool, laid out for the windows of `data`."""
+    lengths = utterance_lengths(arrays.starts)
+    frames = np.repeat(utterances, lengths)
+    starts = window_starts(lengths[utterances], data.k, data.padding)
+    return Arrays(arrays.frames[frames], starts, arrays.labels[frames])
+
+
+def second_params(train: Train, refine: Refine, member: int) -> Train:
+    """Return how a second network is trained: as a first one, but for what `refine` says."""
+    undistorted = {field.name: 0 for field in fields(Augment) if field.name[-5:] != "_mask"}
+    return replace(
+        train,
+        hidden=refine.hidden,
+        residual=False,
+        dropout=refine.dropout,
+        epochs=refine.epochs,
+        augment=replace(train.augment, **undistorted),
+        seed=train.seed + member,
+    )
+
+
+def refined(
+    first: Trained,
+    train: Arrays,
+    dev: Arrays,
+    classes: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    params: Params,
+    fit: Fit,
+) -> tuple[list[Trained], list[Trained]]:
+    """Train and return first networks, each without a part of train, and second ones over them.
+
+    Args:
+        first: a network trained on all of train; it has its say on dev, as on test later.
+        train: what all networks learn from.
+        dev: on which each network's best epoch is chosen.
+        classes: P.
+        device: where to compute.
+        dtype: in which precision.
+        params: how many networks there are and how they are trained.
+        fit: trains a network.
+    """
+    lengths, folds = utterance_lengths(train.starts), params.refine.folds
+    data, batch = params.data, params.runtime.batch_size
+    shares = np.empty((len(train.labels), classes), np.float32)
+    others = []
+    for number, part in enumerate(parts(len(lengths), folds), 1):
+        left_out = np.isin(np.arange(len(lengths)), part)
+        how = replace(params.train, seed=params.train.seed + number)
+        seen, unseen = chosen(train, ~left_out, data), chosen(train, left_out, data)
+        others.append(fit(seen, dev, data, how, f"without part {number} of {folds}"))
+        split = place(unseen.frames, unseen.starts, None, data, device, dtype)
+        made = posteriors(others[-1].network(device), split, batch, dtype)
+        shares[np.repeat(left_out, lengths)] = made.exp().cpu().numpy()
+    judged = place(dev.frames, dev.starts, None, data, device, dtype)
+    networks = [each.network(device) for each in (first, *others)]
+    heard = mean_posteriors(networks, judged, batch, dtype).exp().cpu().numpy()
+    windows = Data(params.refine.k, SILENT)
+    learnt, tried = (
+        Arrays(
+            made,
+            window_starts(utterance_lengths(arrays.starts), windows.k, windows.padding),
+            arrays.labels,
+        )
+        for made, arrays in ((shares, train), (heard, dev))
+    )
+    members = params.refine.members
+    second = [
+        fit(
+            learnt,
+            tried,
+            windows,
+            second_params(params.train, params.refine, member),
+            f"second network {member + 1} of {members}",
+        )
+        for member in range(members)
+    ]
+    return others, second
