@@ -5,6 +5,12 @@ group's standard deviation. Groups never cross splits; the corpus's one group is
 train, and its statistics serve dev and test as they are. (Viikki and Laurila, 1998,
 "Cepstral domain segmental feature vector normalization for noise robust speech
 recognition", Speech Communication 25.)
+
+An utterance of a few seconds has few phonemes, and its statistics tell which as much as who
+speaks. They can be drawn towards train's, as if the utterance had a number of frames more:
+the maximum a posteriori estimate. (Gauvain and Lee, 1994, "Maximum a posteriori estimation
+for multivariate Gaussian mixture observations of Markov chains", IEEE Transactions on Speech
+and Audio Processing 2.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -81,6 +87,37 @@ def statistics(
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
     return Statistics(mean + shift, np.maximum(deviation, SMALLEST_DEVIATION))
+
+
+def pooled(given: Statistics, frames: NDArray[np.integer]) -> Statistics:
+    """Return one group's statistics: the mean of all frames, and the deviation within groups.
+
+    Args:
+        given: of G groups.
+        frames: (G,) how many each has.
+    """
+    mean, variance = (
+        np.average(values, axis=0, weights=frames, keepdims=True)
+        for values in (given.mean, given.deviation**2)
+    )
+    return Statistics(mean, np.sqrt(variance))
+
+
+def drawn(
+    given: Statistics, frames: NDArray[np.integer], prior: Statistics, weight: float
+) -> Statistics:
+    """Return statistics of G groups drawn towards a prior.
+
+    Args:
+        given: the groups' own.
+        frames: (G,) how many each group has.
+        prior: of one group.
+        weight: frames that the prior counts for.
+    """
+    own = (frames / (frames + weight))[:, None]
+    mean = own * given.mean + (1 - own) * prior.mean
+    variance = own * given.deviation**2 + (1 - own) * prior.deviation**2
+    return Statistics(mean, np.sqrt(variance))
 
 
 def normalized(

@@ -74,6 +74,7 @@ class Normalize:
 
     over: Annotated[str, Choice(("utterance", "speaker", "corpus", "none"))]
     variance: bool
+    prior: Annotated[float, Number(0, 1e9)]
 
 
 @dataclass(frozen=True)

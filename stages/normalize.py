@@ -6,7 +6,14 @@ import numpy as np
 
 from phonemes.corpus import SPLITS
 from phonemes.files import NpyAppender, replacing
-from phonemes.normalize import group_utterances, identity, normalized, statistics
+from phonemes.normalize import (
+    drawn,
+    group_utterances,
+    identity,
+    normalized,
+    pooled,
+    statistics,
+)
 from phonemes.params import Params
 from phonemes.stored import read_frames, read_lengths, read_utterances
 from stages import CORPUS, NORMALIZED, run
@@ -15,7 +22,7 @@ from stages import CORPUS, NORMALIZED, run
 def main(params: Params) -> None:
     """Write one (N, C) array a split, and the statistics where one set of them serves all."""
     started, count = time.perf_counter(), 0
-    over = params.normalize.over
+    over, weight = params.normalize.over, params.normalize.prior
     with replacing(NORMALIZED) as folder:
         folder.mkdir()
         for split in SPLITS:
@@ -27,6 +34,10 @@ def main(params: Params) -> None:
                 given = identity(frames.shape[1])
             elif over != "corpus" or split == "train":  # dev and test never enter the corpus's
                 given = statistics(frames, lengths, groups)
+                sizes = np.bincount(groups, lengths)
+                if split == "train":
+                    prior = pooled(given, sizes)
+                given = drawn(given, sizes, prior, weight)
             with NpyAppender(folder / f"{split}.npy", np.dtype(np.float32)) as output:
                 for utterance in normalized(
                     frames, lengths, groups, given, variance=params.normalize.variance

@@ -48,14 +48,16 @@ def relabel(labels: np.ndarray) -> np.ndarray:
 
 def learnt() -> tuple[bytes, bytes, list[torch.Tensor]]:
     """Return what train was trained on, and what came of it."""
-    state = torch.load(MODEL, weights_only=True)["state"]
+    state = torch.load(MODEL, weights_only=True)["first"][0]["state"]
     frames, starts = (folder / "train.npy" for folder in (NORMALIZED, CONTEXT))
     return frames.read_bytes(), starts.read_bytes(), [*state.values()]
 
 
-@pytest.mark.parametrize("over", ["utterance", "corpus", "none"])
-def test_what_is_learnt_is_the_same_whatever_dev_and_test_hold(project, over):
-    set_params({"normalize": {"over": over}})
+@pytest.mark.parametrize(
+    ("over", "prior"), [("utterance", 0), ("utterance", 9), ("corpus", 0), ("none", 0)]
+)
+def test_what_is_learnt_is_the_same_whatever_dev_and_test_hold(project, over, prior):
+    set_params({"normalize": {"over": over, "prior": prior}})
     run("corpus", "normalize", "context", "train")
     *before, weights = learnt()
     change("dev.npy", shout)
@@ -81,7 +83,7 @@ def test_train_alone_decides_how_dev_and_test_are_normalized(project):
 @pytest.mark.parametrize("sequence", [0, 1])
 @pytest.mark.parametrize("k", [2, 40])
 def test_a_test_utterance_is_labelled_as_if_it_were_alone(project, k, sequence):
-    set_params({"data": {"k": k}, "smooth": {"sequence": sequence}})
+    set_params({"data": {"k": k}, "smooth": {"sequence": sequence}, "normalize": {"prior": 9}})
     set_params({"train": {"epochs": 3, "neighbours": 3}})
     run("corpus", "normalize", "context", "train", "predict")
     together = pd.read_csv(PREDICTIONS).label.tolist()

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from phonemes.errors import InputError
 from phonemes.normalize import (
     SMALLEST_DEVIATION,
+    drawn,
     group_utterances,
     identity,
     normalized,
+    pooled,
     statistics,
     utterances,
 )
@@ -192,3 +194,39 @@ def test_only_speakers_need_to_be_known(over):
 def test_an_unknown_speaker_is_named_by_its_utterance():
     with pytest.raises(InputError, match=r"utterance 1 is unknown; set normalize\.over to"):
         group_utterances("speaker", ["s", "", "t"])
+
+
+# --- a prior
+
+
+@given(several_lengths)
+def test_the_prior_is_the_mean_of_all_frames_and_the_deviation_within_groups(lengths):
+    frames = random_frames(lengths)
+    found = pooled(statistics(frames, lengths, np.arange(len(lengths))), lengths)
+    exact = frames.astype(np.float64)
+    centred = np.concatenate([part - part.mean(0) for part in utterances(exact, lengths)])
+    np.testing.assert_allclose(found.mean, [exact.mean(0)], rtol=1e-6)
+    # a frame alone has the smallest deviation, not 0
+    wanted = np.sqrt((centred**2).mean(0))
+    np.testing.assert_allclose(found.deviation, [wanted], rtol=1e-4, atol=SMALLEST_DEVIATION)
+
+
+@given(several_lengths, st.floats(0, 1e4))
+def test_statistics_are_drawn_as_by_frames_that_hold_those_of_the_prior(lengths, weight):
+    frames = random_frames(lengths)
+    given = statistics(frames, lengths, np.arange(len(lengths)))
+    prior = statistics(random_frames(np.array([50]), seed=1), np.array([50]), np.array([0]))
+    found = drawn(given, lengths, prior, weight)
+    total = lengths[:, None] + weight
+    mean = (lengths[:, None] * given.mean + weight * prior.mean) / total
+    variance = (lengths[:, None] * given.deviation**2 + weight * prior.deviation**2) / total
+    np.testing.assert_allclose(found.mean, mean)
+    np.testing.assert_allclose(found.deviation, np.sqrt(variance))
+
+
+def test_without_weight_a_prior_leaves_statistics_as_they_are():
+    lengths = np.array([3, 5])
+    given = statistics(random_frames(lengths), lengths, np.arange(2))
+    found = drawn(given, lengths, identity(3), 0)
+    np.testing.assert_array_equal(found.mean, given.mean)
+    np.testing.assert_allclose(found.deviation, given.deviation, rtol=1e-15)
