@@ -2,16 +2,15 @@
 
     python -m benchmarks.accuracy FOLDER recipes ablation growth [--seeds 3] [--json FILE]
 
-FOLDER is a checkout in which the stages corpus and normalize ran, over utterances with
-variance. Every row is trained with several seeds and scored on dev alone, at the epoch
-that is best there, as the train stage keeps it; with and without smoothing over time.
-What FILE already holds is not trained again.
+FOLDER is a checkout in which the stage corpus ran. Every row is trained with several seeds
+and scored on dev alone, at the epoch that is best there, as the train stage keeps it; with
+and without smoothing over time. What FILE already holds is not trained again.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
@@ -29,12 +28,13 @@ from phonemes.context import window_starts
 from phonemes.corpus import Frames, Labels
 from phonemes.device import choose_device, choose_precision
 from phonemes.inference import posteriors
-from phonemes.params import Params, Smooth, parse
+from phonemes.normalize import group_utterances, normalized, split_statistics
+from phonemes.params import Normalize, Params, Smooth, parse
 from phonemes.recipes import read_recipe
 from phonemes.schema import Loader
 from phonemes.smoothing import count_sequences, smoothed
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
-from stages import CORPUS, NORMALIZED
+from stages import CORPUS
 
 ROOT = Path(__file__).parent.parent
 SMOOTH = Smooth(sequence=1.0, frame=0.5)
@@ -115,10 +115,10 @@ def rows(study: str) -> Iterator[Row]:
 
 
 def read(split: str, folder: Path) -> Arrays:
-    """Read a labelled split."""
+    """Read a labelled split, its frames as they are."""
     lengths = read_lengths(folder / CORPUS, split)
     count, classes = int(lengths.sum()), len(read_phonemes(folder / CORPUS))
-    frames = read_frames(folder / NORMALIZED / f"{split}.npy", count)
+    frames = read_frames(folder / CORPUS / f"frames/{split}.npy", count)
     labels = read_labels(folder / CORPUS / f"labels/{split}.npy", count, classes)
     return Arrays(frames, lengths, labels)
 
@@ -136,8 +136,20 @@ def part(arrays: Arrays, share: float, seed: int) -> Arrays:
     return Arrays(arrays.frames[frames], lengths, arrays.labels[frames])
 
 
+def normal(splits: Sequence[Arrays], params: Normalize) -> list[Arrays]:
+    """Return train and other splits, normalized over utterances as the stage does it."""
+    told, made = None, []
+    for frames, lengths, labels in splits:
+        groups = group_utterances(params.over, [""] * len(lengths))
+        given, told = split_statistics(frames, lengths, groups, params, told)
+        parts = normalized(frames, lengths, groups, given, variance=params.variance)
+        made.append(Arrays(np.concatenate([*parts]), lengths, labels))
+    return made
+
+
 def trained(train: Arrays, dev: Arrays, params: Params, classes: int) -> Result:
-    """Train as the train stage does; score dev at its best epoch."""
+    """Normalize and train as the stages do; score dev at its best epoch."""
+    train, dev = normal((train, dev), params.normalize)
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
     data = params.data

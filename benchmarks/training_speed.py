@@ -38,17 +38,13 @@ from phonemes.context import window_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.inference import Split, classify, gather, place
 from phonemes.model import Architecture, build
-from phonemes.params import Augment, Data, Train, load
+from phonemes.params import UNDISTORTED, Augment, Data, Train, load
 from phonemes.streaming import Blocks
 from phonemes.training import Training, make_optimizer
 
 HIDDEN = (1024, 1024, 1024, 512, 256, 256)
 BANDS, CLASSES, K = 40, 71, 32
 UTTERANCE = 315  # frames, about
-QUIET = Augment(
-    mel_scale=0.0, mel_shift=0.0, speed=0.0, gain=0.0, tilt=0.0, noise=0.0,
-    time_masks=0, time_mask=1, band_masks=0, band_mask=1,
-)  # fmt: skip
 DISTORTIONS = Augment(
     mel_scale=0.12, mel_shift=1.5, speed=0.15, gain=0.2, tilt=0.3, noise=0.2,
     time_masks=2, time_mask=10, band_masks=2, band_mask=6,
@@ -445,9 +441,9 @@ def main() -> None:
     corpus = random_corpus(arguments.frames or (1_100_000 if cuda else 32_768))
     seconds = (1.0 if cuda else 5.0) if arguments.seconds is None else arguments.seconds
     train = replace(
-        load().train, whole=0, hidden=HIDDEN, residual=False, augment=QUIET, activation="relu",
-        normalization="batch", normalize="before", dropout=0.0, optimizer="adam", lr=1e-3,
-        weight_decay=0.0, schedule="constant",
+        load().train, whole=0, neighbours=0, hidden=HIDDEN, residual=False, augment=UNDISTORTED,
+        activation="relu", normalization="batch", normalize="before", dropout=0.0,
+        optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant",
         warmup_epochs=0.0, epochs=10_000, precision="auto", shuffle="full",
         fused="auto", label_smoothing=0.0, class_weights="none", clip_norm=0.0,
         early_stopping=0,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from phonemes.corpus import Frames
 from phonemes.errors import InputError
+from phonemes.params import Normalize
 
 SMALLEST_DEVIATION = 1e-5  # a silent coefficient stays near 0 instead of dividing by 0
 
@@ -118,6 +119,33 @@ def drawn(
     mean = own * given.mean + (1 - own) * prior.mean
     variance = own * given.deviation**2 + (1 - own) * prior.deviation**2
     return Statistics(mean, np.sqrt(variance))
+
+
+def split_statistics(
+    frames: Frames,
+    lengths: NDArray[np.integer],
+    groups: NDArray[np.integer],
+    params: Normalize,
+    train: Statistics | None,
+) -> tuple[Statistics, Statistics]:
+    """Return what a split's groups are normalized with, and what train tells for other splits.
+
+    Args:
+        frames: (N, C) of the split.
+        lengths: (U,) frames in each utterance.
+        groups: (U,) from `group_utterances`.
+        params: over which frames, and what train counts for.
+        train: what train told; None where the split is train.
+    """
+    if params.over == "none":
+        nothing = identity(frames.shape[1])
+        return nothing, nothing
+    if params.over == "corpus" and train is not None:  # dev and test never enter the corpus's
+        return train, train
+    own, sizes = statistics(frames, lengths, groups), np.bincount(groups, lengths)
+    if train is None:
+        train = pooled(own, sizes)
+    return drawn(own, sizes, train, params.prior), train
 
 
 def normalized(

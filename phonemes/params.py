@@ -110,6 +110,12 @@ class Augment:
         )  # fmt: skip
 
 
+UNDISTORTED = Augment(
+    mel_scale=0.0, mel_shift=0.0, speed=0.0, gain=0.0, tilt=0.0, noise=0.0,
+    time_masks=0, time_mask=1, band_masks=0, band_mask=1,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Train:
     """The network and how it is trained."""

@@ -12,7 +12,7 @@ a window of frames.
 """
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from phonemes.errors import InputError
 from phonemes.fitting import Arrays
 from phonemes.inference import SILENT, mean_posteriors, place, posteriors
 from phonemes.model import Trained
-from phonemes.params import Augment, Data, Params, Refine, Train
+from phonemes.params import UNDISTORTED, Data, Params, Refine, Train
 
 Fit = Callable[[Arrays, Arrays, Data, Train, str], Trained]
 """Trains a network on the first split, choosing its epoch on the second; the text says which."""
@@ -52,14 +52,13 @@ def chosen(arrays: Arrays, utterances: NDArray[np.bool_], data: Data) -> Arrays:
 
 def second_params(train: Train, refine: Refine, member: int) -> Train:
     """Return how a second network is trained: as a first one, but for what `refine` says."""
-    undistorted = {field.name: 0 for field in fields(Augment) if field.name[-5:] != "_mask"}
     return replace(
         train,
         hidden=refine.hidden,
         residual=False,
         dropout=refine.dropout,
         epochs=refine.epochs,
-        augment=replace(train.augment, **undistorted),
+        augment=UNDISTORTED,
         seed=train.seed + member,
     )
 

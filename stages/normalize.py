@@ -6,14 +6,7 @@ import numpy as np
 
 from phonemes.corpus import SPLITS
 from phonemes.files import NpyAppender, replacing
-from phonemes.normalize import (
-    drawn,
-    group_utterances,
-    identity,
-    normalized,
-    pooled,
-    statistics,
-)
+from phonemes.normalize import group_utterances, normalized, split_statistics
 from phonemes.params import Params
 from phonemes.stored import read_frames, read_lengths, read_utterances
 from stages import CORPUS, NORMALIZED, run
@@ -22,7 +15,7 @@ from stages import CORPUS, NORMALIZED, run
 def main(params: Params) -> None:
     """Write one (N, C) array a split, and the statistics where one set of them serves all."""
     started, count = time.perf_counter(), 0
-    over, weight = params.normalize.over, params.normalize.prior
+    over, train = params.normalize.over, None
     with replacing(NORMALIZED) as folder:
         folder.mkdir()
         for split in SPLITS:
@@ -30,14 +23,7 @@ def main(params: Params) -> None:
             frames = read_frames(CORPUS / f"frames/{split}.npy", int(lengths.sum()))
             utterances = read_utterances(CORPUS, split, len(lengths))
             groups = group_utterances(over, [speaker for _, speaker in utterances])
-            if over == "none":
-                given = identity(frames.shape[1])
-            elif over != "corpus" or split == "train":  # dev and test never enter the corpus's
-                given = statistics(frames, lengths, groups)
-                sizes = np.bincount(groups, lengths)
-                if split == "train":
-                    prior = pooled(given, sizes)
-                given = drawn(given, sizes, prior, weight)
+            given, train = split_statistics(frames, lengths, groups, params.normalize, train)
             with NpyAppender(folder / f"{split}.npy", np.dtype(np.float32)) as output:
                 for utterance in normalized(
                     frames, lengths, groups, given, variance=params.normalize.variance

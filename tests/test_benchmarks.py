@@ -57,7 +57,7 @@ def test_a_frame_costs_28_million_operations_in_training_and_11_in_scoring():
 def test_the_products_counted_are_those_of_the_network(shipped, monkeypatch):
     made = []
     monkeypatch.setattr(training_speed, "build", lambda it: made.append(build(it)) or made[0])
-    train = training_speed.replace(shipped.train, hidden=(8, 6), whole=0)
+    train = training_speed.replace(shipped.train, hidden=(8, 6), whole=0, neighbours=0)
     training_speed.network_of(train, CPU)
     linear = [layer for layer in made[0] if isinstance(layer, torch.nn.Linear)]
     assert training_speed.products((8, 6)) == [(it.in_features, it.out_features) for it in linear]

@@ -1,5 +1,7 @@
 """Each group of frames ends with mean 0 and deviation 1, by no other frames' statistics."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from phonemes.normalize import (
     identity,
     normalized,
     pooled,
+    split_statistics,
     statistics,
     utterances,
 )
@@ -222,6 +225,30 @@ def test_statistics_are_drawn_as_by_frames_that_hold_those_of_the_prior(lengths,
     variance = (lengths[:, None] * given.deviation**2 + weight * prior.deviation**2) / total
     np.testing.assert_allclose(found.mean, mean)
     np.testing.assert_allclose(found.deviation, np.sqrt(variance))
+
+
+@pytest.mark.parametrize("over", ["utterance", "corpus", "none"])
+def test_train_tells_other_splits_what_their_statistics_are_drawn_towards(shipped, over):
+    params = replace(shipped.normalize, over=over, prior=7)
+    train, dev = np.array([30, 20]), np.array([4, 6, 5])
+    frames, others = random_frames(train), random_frames(dev, seed=1)
+    groups = [group_utterances(over, [""] * len(lengths)) for lengths in (train, dev)]
+    given, told = split_statistics(frames, train, groups[0], params, None)
+    found, again = split_statistics(others, dev, groups[1], params, told)
+    assert over == "none" or again is told
+    if over == "utterance":
+        pairs = [(given, frames, train), (found, others, dev)]
+        prior = pooled(statistics(frames, train, groups[0]), train)
+        for made, values, lengths in pairs:
+            own = statistics(values, lengths, np.arange(len(lengths)))
+            expected = drawn(own, lengths, prior, 7)
+            np.testing.assert_array_equal(made.mean, expected.mean)
+            np.testing.assert_array_equal(made.deviation, expected.deviation)
+    else:
+        expected = statistics(frames, train, groups[0]) if over == "corpus" else identity(3)
+        for made in (given, found):
+            np.testing.assert_allclose(made.mean, expected.mean)
+            np.testing.assert_allclose(made.deviation, expected.deviation)
 
 
 def test_without_weight_a_prior_leaves_statistics_as_they_are():
