@@ -190,6 +190,15 @@ def mean_posteriors(
     return torch.stack(every).mean(0).log_softmax(1)
 
 
+def as_frames(log_posteriors: Tensor) -> Frames:
+    """Return posteriors, from (N, P), as frames for second networks, (N, C) float32.
+
+    C is P or a little more, of zeros: products are slow on rows that 16 bytes do not divide.
+    """
+    shares = log_posteriors.exp()
+    return F.pad(shares, (0, -shares.shape[1] % 8)).cpu().numpy()
+
+
 def _logits(
     network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype
 ) -> Iterator[tuple[slice, Tensor]]:

@@ -10,6 +10,7 @@ from phonemes.inference import (
     SILENT,
     Outcomes,
     Split,
+    as_frames,
     classify,
     judge,
     mean_posteriors,
@@ -37,10 +38,10 @@ def log_posteriors(
     shares = mean_posteriors(model.first, split, batch, dtype)
     if not model.second:
         return shares
-    width = window_values(model.second[0]) // shares.shape[1]
+    frames = as_frames(shares)
+    width = window_values(model.second[0]) // frames.shape[1]
     data = Data(width // 2, SILENT)
     starts = window_starts(lengths, data.k, data.padding)
-    frames = shares.exp().cpu().numpy()
     windows = place(frames, starts, None, data, split.windows.device, dtype)
     again = mean_posteriors(model.second, windows, batch, dtype)
     return ((shares + again) / 2).log_softmax(1)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from phonemes.context import utterance_lengths, window_starts
 from phonemes.errors import InputError
 from phonemes.fitting import Arrays
-from phonemes.inference import SILENT, mean_posteriors, place, posteriors
+from phonemes.inference import SILENT, as_frames, mean_posteriors, place, posteriors
 from phonemes.model import Trained
 from phonemes.params import UNDISTORTED, Data, Params, Refine, Train
 
@@ -87,19 +87,17 @@ def refined(
     """
     lengths, folds = utterance_lengths(train.starts), params.refine.folds
     data, batch = params.data, params.runtime.batch_size
-    shares = np.empty((len(train.labels), classes), np.float32)
-    others = []
+    others, unheard = [], []
     for number, part in enumerate(parts(len(lengths), folds), 1):
         left_out = np.isin(np.arange(len(lengths)), part)
         how = replace(params.train, seed=params.train.seed + number)
         seen, unseen = chosen(train, ~left_out, data), chosen(train, left_out, data)
         others.append(fit(seen, dev, data, how, f"without part {number} of {folds}"))
         split = place(unseen.frames, unseen.starts, None, data, device, dtype)
-        made = posteriors(others[-1].network(device), split, batch, dtype)
-        shares[np.repeat(left_out, lengths)] = made.exp().cpu().numpy()
+        unheard.append(as_frames(posteriors(others[-1].network(device), split, batch, dtype)))
     judged = place(dev.frames, dev.starts, None, data, device, dtype)
     networks = [each.network(device) for each in (first, *others)]
-    heard = mean_posteriors(networks, judged, batch, dtype).exp().cpu().numpy()
+    heard = as_frames(mean_posteriors(networks, judged, batch, dtype))
     windows = Data(params.refine.k, SILENT)
     learnt, tried = (
         Arrays(
@@ -107,7 +105,7 @@ def refined(
             window_starts(utterance_lengths(arrays.starts), windows.k, windows.padding),
             arrays.labels,
         )
-        for made, arrays in ((shares, train), (heard, dev))
+        for made, arrays in ((np.concatenate(unheard), train), (heard, dev))
     )
     members = params.refine.members
     second = [
