@@ -17,8 +17,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 install: $(INSTALLED)  ## make a virtual environment with pinned versions
 
 reproduce: $(INSTALLED)  ## rebuild whatever is out of date, then show the metrics and where the plots are
-	@# DVC empties these before it writes them, and cannot read them when killed in between
-	@for file in dvc.lock .dvc/tmp/rwlock; do [ ! -e $$file ] || [ -s $$file ] || rm $$file; done
+	$(BIN)/python -m stages.mend
 	PATH="$(BIN):$$PATH" dvc repro
 	$(BIN)/dvc metrics diff --all
 	$(BIN)/dvc plots show

@@ -18,6 +18,8 @@ import yaml
 from filelock import FileLock
 from test_pipeline import ENVIRONMENT, STAGES, commit, new_project, ran, run, set_params
 
+from stages import mend
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 SIGNALS = (signal.SIGKILL, signal.SIGINT)
@@ -114,20 +116,12 @@ class Started:
 
 
 def mended(project: Path, output: str) -> str:
-    """Remove the file of DVC that it could not read after a kill; return its name or "".
-
-    DVC empties these two before it writes them. The user has to do the same: without
-    dvc.lock, DVC finds what was computed in its run cache.
-    """
-    for complaint, name in {
-        "dvc.lock' validation failed": "dvc.lock",
-        "unable to read: 'dvc.lock'": "dvc.lock",
-        "Unable to read RWLock-file": ".dvc/tmp/rwlock",
-    }.items():
-        if complaint in output:
-            (project / name).unlink()
-            return name
-    return ""
+    """Have the file of DVC removed that it could not read after a kill; return its name or ""."""
+    if not re.search(r"dvc\.lock|RWLock-file", output):
+        return ""
+    found = run(project, sys.executable, "-m", "stages.mend")
+    names = re.findall("removed (.*), which DVC was killed while writing", found)
+    return " and ".join(names)
 
 
 def repro(project: Path, faults: Counter) -> str:
@@ -214,10 +208,11 @@ def killed_during(
     to_come = "|".join(STAGES[STAGES.index(stage) :])
     started = Started(project, "dvc", "repro")
     started.wait_for(f"Running stage '({to_come})'")
-    if started.process.poll() and (name := mended(project, started.output())):
+    while started.process.poll() and (name := mended(project, started.output())):
         faults[f"{name} left unreadable by DVC"] += 1
         started = Started(project, "dvc", "repro")
         started.wait_for(f"Running stage '({to_come})'")
+    assert not started.process.poll(), started.output()
     reached = (ran(started.output()) or ["none"])[-1]
     if reached == "train" and moments.random() < 0.7:  # rather not while torch is imported
         started.wait_for("epoch 1: |going on after")
@@ -405,14 +400,32 @@ def test_a_stage_that_outlives_its_killed_dvc_is_waited_for(undisturbed, tmp_pat
     check_undisturbed(project, undisturbed)
 
 
+@pytest.mark.parametrize("share", [0, 0.6])
 @pytest.mark.parametrize("name", ["dvc.lock", ".dvc/tmp/rwlock"])
-def test_what_dvc_leaves_unreadable_is_mended_by_removing_it(undisturbed, tmp_path, faults, name):
+def test_what_dvc_leaves_half_written_is_mended(undisturbed, tmp_path, faults, name, share):
     project = tmp_path / "project"
     shutil.copytree(undisturbed, project, symlinks=True)
-    (project / name).write_text("")  # as DVC leaves it, killed while it writes
+    content = (project / name).read_bytes()
+    (project / name).write_bytes(content[: int(share * len(content))])  # as DVC leaves it
     output = repro(project, faults)
     assert not {"corpus", "normalize", "train", "predict"} & {*ran(output)}
     check_undisturbed(project, undisturbed)
+
+
+def test_what_dvc_can_read_is_left_alone(undisturbed):
+    assert run(undisturbed, sys.executable, "-m", "stages.mend") == ""
+
+
+def test_what_dvc_is_writing_just_now_is_left_alone(undisturbed, tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    shutil.copytree(undisturbed, project, symlinks=True)
+    monkeypatch.chdir(project)
+    lock = Path("dvc.lock")
+    content = lock.read_text()
+    lock.write_text("")
+    monkeypatch.setattr(mend.time, "sleep", lambda _: lock.write_text(content))
+    mend.main()
+    assert lock.read_text() == content
 
 
 def running(project: Path, word: str = "") -> list[int]:
