@@ -73,6 +73,11 @@ def partials(project: Path) -> list[Path]:
     return [path for path in project.rglob(".*.partial") if "exps" not in path.parts]
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to commands in its background: they ignore SIGINT, and so children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Started:
     """A command in a session of its own, which can be killed with all it started."""
 
@@ -87,6 +92,7 @@ class Started:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=heed_interrupts,
             )
 
     def output(self) -> str:
@@ -264,7 +270,7 @@ def test_a_repro_killed_many_times_finishes_with_the_bytes_of_an_undisturbed_one
     kill_through_the_pipeline(project, order, moments, faults)
     repro(project, faults)
     check_undisturbed(project, undisturbed)
-    assert faults["trainings resumed"] > before, repr(faults)
+    assert faults["trainings resumed"] > before
 
 
 # Runs a stage again and again in a fork, killed at its 1st, 2nd, ... operation on a file or
