@@ -28,7 +28,7 @@ LATER_STAGES = ("train", "evaluate", "predict")
 CHANGES = {
     "corpus": {"source": "arrays"},
     "data": {"k": 8},
-    "train": {"hidden": [64, 64], "batch_size": 16384, "epochs": 1},
+    "train": {"hidden": [64, 64], "neighbours": 0, "batch_size": 16384, "epochs": 1},
     "runtime": {"progress": False},
 }
 
