@@ -23,23 +23,24 @@ READERS: dict[Path, Callable[[str], object]] = {
 }
 
 
-def readable(path: Path) -> bool:
-    """Tell whether DVC can read what lies there; it can do without."""
+def half_written(path: Path) -> bool:
+    """Tell whether DVC cannot read what lies there because it was stopped while writing it."""
     try:
-        READERS[path](path.read_text("utf-8"))
-    except FileNotFoundError:
-        return True
-    except (ValueError, yaml.YAMLError, Invalid):
+        text = path.read_text("utf-8")
+        READERS[path](text)
+    except FileNotFoundError:  # which DVC does without
         return False
-    return True
+    except (ValueError, yaml.YAMLError, Invalid):
+        return "<<<<<<<" not in text  # a merge that waits for its user
+    return False
 
 
 def main() -> None:
     """Remove what is unreadable, unless somebody is writing it just now."""
     for path in READERS:
-        if not readable(path):
+        if half_written(path):
             time.sleep(WAIT)
-            if not readable(path):
+            if half_written(path):
                 path.unlink()
                 print(f"removed {path}, which DVC was killed while writing")
 

@@ -418,6 +418,14 @@ def test_what_dvc_leaves_half_written_is_mended(undisturbed, tmp_path, faults, n
     check_undisturbed(project, undisturbed)
 
 
+def test_a_merge_that_waits_for_its_user_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    conflict = "schema: '2.0'\n<<<<<<< HEAD\nstages:\n=======\n>>>>>>> other\n"
+    Path("dvc.lock").write_text(conflict)
+    mend.main()
+    assert Path("dvc.lock").read_text() == conflict
+
+
 def test_what_dvc_can_read_is_left_alone(undisturbed):
     assert run(undisturbed, sys.executable, "-m", "stages.mend") == ""
 
