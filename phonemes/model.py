@@ -270,7 +270,8 @@ def load_model(path: Path, device: torch.device) -> Model:
             [_network(each, device) for each in stored[name]] for name in ("first", "second")
         )
         model = Model(first, second, dict(stored["facts"]))
-        first[0]  # there has to be one
+        if not first:
+            raise ValueError("it holds no network")
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run `dvc repro` to make it") from None
     except pickle.UnpicklingError:  # torch's own text advises to run what is in the file

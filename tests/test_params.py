@@ -331,6 +331,11 @@ def test_a_key_that_is_no_word_is_not_a_parameter(key):
             {"train.warmup_epochs": 3, "train.epochs": 3},
             "train.warmup_epochs is 3; expected less than train.epochs, 3",
         ),
+        ({"refine.folds": 1}, "refine.folds is 1; expected 0, which is off, or at least 2"),
+        (
+            {"refine.folds": 2, "refine.epochs": 2, "train.warmup_epochs": 2, "train.epochs": 3},
+            "train.warmup_epochs is 2; expected less than refine.epochs, 2",
+        ),
         (
             {"train.batch_size": 1},
             "train.batch_size is 1; batch normalization needs at least 2 frames",
@@ -367,6 +372,8 @@ def test_values_that_contradict_each_other_are_named(changes, message):
         {"features.sample_rate": 16000, "features.high": 8000},
         {"features.frame_width": 32, "features.fft": 512},
         {"train.warmup_epochs": 2.5, "train.epochs": 3},
+        {"refine.folds": 2, "refine.epochs": 3, "train.warmup_epochs": 2},
+        {"refine.folds": 0, "refine.epochs": 2, "train.warmup_epochs": 2},
         {"data.k": 6, "train.whole": 8},
         {"train.residual": True, "train.hidden": (64, 64, 64)},
         {"train.batch_size": 1, "train.normalization": "layer"},
