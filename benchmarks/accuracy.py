@@ -4,7 +4,8 @@
 
 FOLDER is a checkout in which the stage corpus ran. Every row is trained with several seeds
 and scored on dev alone, at the epoch that is best there, as the train stage keeps it; with
-and without smoothing over time. What FILE already holds is not trained again.
+and without smoothing over time. What is refined is scored before that too, as a row of its
+own. What FILE already holds is not trained again.
 """
 
 import argparse
@@ -18,19 +19,23 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
+import torch
 import yaml
 from numpy.typing import NDArray
+from torch import nn
 
 from phonemes import fitting
 from phonemes.context import window_starts
 from phonemes.corpus import Frames, Labels
 from phonemes.device import choose_device, choose_precision
-from phonemes.inference import posteriors
+from phonemes.inference import place
+from phonemes.model import Model, Trained
 from phonemes.normalize import group_utterances, normalized, split_statistics
-from phonemes.params import Normalize, Params, Smooth, parse
+from phonemes.params import Data, Normalize, Params, Smooth, Train, parse
 from phonemes.recipes import read_recipe
+from phonemes.recognition import log_posteriors
+from phonemes.refining import refined
 from phonemes.schema import Loader
 from phonemes.smoothing import count_sequences, smoothed
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
@@ -41,9 +46,11 @@ SMOOTH = Smooth(sequence=1.0, frame=0.5)
 BATCH = 32_768  # frames of a forward pass
 WITHOUT = {"mel_scale": 0, "mel_shift": 0, "speed": 0, "gain": 0, "tilt": 0, "noise": 0}
 MASKLESS = {"time_masks": 0, "band_masks": 0}
+REFINED: dict[str, Any] = {"folds": 5, "members": 10}
 SHORT: dict[str, Any] = {"epochs": 20, "weight_decay": 0.1}  # of residual, to compare its parts
 PARTS: dict[str, dict[str, Any]] = {
     "all": {},
+    "no labels of neighbours": {"neighbours": 0},
     "no distortion of the mel axis": {"augment": {"mel_scale": 0, "mel_shift": 0}},
     "no distortion of the time axis": {"augment": {"speed": 0}},
     "no gain, tilt and noise": {"augment": {"gain": 0, "tilt": 0, "noise": 0}},
@@ -66,12 +73,13 @@ class Row(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one training came to, on dev."""
+    """What a model came to, on dev."""
 
     accuracy: float
     smoothed: float
-    seconds: float  # of all epochs, dev included
-    history: list[dict[str, Any]]
+    seconds: float  # of all epochs of all its networks, dev included
+    elapsed: float  # s of everything from the corpus's frames to these figures
+    history: list[dict[str, Any]]  # of the network that learnt from all of train
 
 
 class Arrays(NamedTuple):
@@ -90,23 +98,26 @@ def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def with_recipe(name: str, **train: Any) -> Params:
-    """Return the shipped parameters with a recipe, "shipped" for none, and changes of train."""
+def with_recipe(name: str, **changes: dict[str, Any]) -> Params:
+    """Return the shipped parameters with a recipe, "shipped" for none, and changes by section."""
     values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
     recipe = {} if name == "shipped" else read_recipe(name)
-    return parse(yaml.safe_dump(merged(merged(values, recipe), {"train": train})))
+    return parse(yaml.safe_dump(merged(merged(values, recipe), changes)))
 
 
 def rows(study: str) -> Iterator[Row]:
     """Yield the rows of a study."""
     if study == "recipes":
-        for name in ("shipped", "course", "pyramid", "masks", "residual"):
+        for name in ("shipped", "course", "pyramid", "masks"):
             yield Row(name, with_recipe(name))
+        yield Row("residual", with_recipe("residual", refine=REFINED))
     elif study == "ablation":
         for name, change in PARTS.items():
-            yield Row(f"residual, short: {name}", with_recipe("residual", **SHORT | change))
+            yield Row(f"residual, short: {name}", with_recipe("residual", train=SHORT | change))
+        unshrunk = with_recipe("residual", train=SHORT, normalize={"prior": 0})
+        yield Row("residual, short: statistics of the utterance alone", unshrunk)
     else:
-        course, short = with_recipe("course"), with_recipe("residual", **SHORT)
+        course, short = with_recipe("course"), with_recipe("residual", train=SHORT)
         for share in (0.1, 0.3):
             yield Row(f"course, {share:.0%} of train", course, share)
             yield Row(f"residual, short: all, {share:.0%} of train", short, share)
@@ -147,32 +158,58 @@ def normal(splits: Sequence[Arrays], params: Normalize) -> list[Arrays]:
     return made
 
 
-def trained(train: Arrays, dev: Arrays, params: Params, classes: int) -> Result:
-    """Normalize and train as the stages do; score dev at its best epoch."""
+def trained(
+    train: Arrays, dev: Arrays, params: Params, classes: int
+) -> Iterator[tuple[str, Result]]:
+    """Normalize and train as the stages do; yield what comes of it, scored on dev.
+
+    The first result, named "", is of one network; another, ", refined", follows where the
+    parameters say so.
+    """
+    began = time.perf_counter()
     train, dev = normal((train, dev), params.normalize)
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
-    data = params.data
+    data, seconds = params.data, 0.0
+    history: list[dict[str, Any]] = []
     seen, judged = (
         fitting.Arrays(
             arrays.frames, window_starts(arrays.lengths, data.k, data.padding), arrays.labels
         )
         for arrays in (train, dev)
     )
-    training, _ = fitting.prepare(seen, judged, classes, device, dtype, data, params.train)
-    training.rehearse()
-    started = time.perf_counter()
-    with redirect_stdout(StringIO()):
-        history = [epoch._asdict() for epoch in training.epochs(False)]
-    seconds = time.perf_counter() - started
-    assert training.best is not None
-    training.network.load_state_dict(training.best_state)
-    shares = posteriors(training.network, training.dev, BATCH, dtype)
+    split = place(*judged, data, device, dtype)
     sequences = count_sequences(train.labels, train.lengths, classes)
-    better = smoothed(shares, dev.lengths, sequences, SMOOTH).argmax(1).cpu().numpy()
-    return Result(
-        training.best.dev_accuracy, float((better == dev.labels).mean()), seconds, history
-    )
+
+    def fit(
+        seen: fitting.Arrays, judged: fitting.Arrays, data: Data, how: Train, _which: str
+    ) -> Trained:
+        nonlocal history, seconds
+        training, architecture = fitting.prepare(seen, judged, classes, device, dtype, data, how)
+        training.rehearse()
+        started = time.perf_counter()
+        with redirect_stdout(StringIO()):
+            epochs = [epoch._asdict() for epoch in training.epochs(False)]
+        seconds += time.perf_counter() - started
+        history = history or epochs
+        return Trained(architecture, training.best_state)
+
+    def placed(every: Sequence[Trained]) -> list[nn.Sequential]:
+        return [each.network(device) for each in every]
+
+    def score(first: Sequence[Trained], second: Sequence[Trained]) -> Result:
+        model = Model(placed(first), placed(second), {})
+        shares = log_posteriors(model, split, dev.lengths, BATCH, dtype)
+        told = shares, smoothed(shares, dev.lengths, sequences, SMOOTH)
+        labels = torch.from_numpy(dev.labels).to(device)
+        plain, better = ((each.argmax(1) == labels).double().mean().item() for each in told)
+        return Result(plain, better, seconds, time.perf_counter() - began, history)
+
+    first = fit(seen, judged, data, params.train, "all")
+    yield "", score([first], [])
+    if params.refine.folds:
+        others, second = refined(first, seen, judged, classes, device, dtype, params, fit)
+        yield ", refined", score([first, *others], second)
 
 
 def spread(values: list[float]) -> str:
@@ -180,8 +217,17 @@ def spread(values: list[float]) -> str:
     return f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
 
 
+def line(name: str, runs: Sequence[Result]) -> str:
+    """Return a row of the printed table."""
+    accuracies, smoother, seconds, elapsed, _ = ([*values] for values in zip(*runs, strict=True))
+    times = f"{mean(seconds):.1f} | {mean(elapsed):.1f}"
+    return f"| {name} | {spread(accuracies)} | {spread(smoother)} | {times} |"
+
+
 def plot(results: dict[str, list[Result]], path: Path) -> None:
     """Draw the accuracy of every row's first seed over the epochs: dev's, and train's dashed."""
+    import matplotlib.pyplot as plt
+
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for number, (name, runs) in enumerate(results.items()):
         for split, style in (("dev", "-"), ("train", "--")):
@@ -211,23 +257,21 @@ def main() -> None:
     if arguments.json and arguments.json.exists():
         stored = json.loads(arguments.json.read_text())
         results = {name: [Result(**run) for run in runs] for name, runs in stored.items()}
-    print("| setting | dev accuracy | smoothed | s of training |\n|---|---|---|---|")
+    print("| setting | dev accuracy | smoothed | s of training | s in all |\n|---|---|---|---|---|")
     studied = [row for study in arguments.studies for row in rows(study)]
     for row in studied:
-        runs = results.setdefault(row.name, [])
-        for seed in range(len(runs) + 1, arguments.seeds + 1):
+        done = len(results.get(row.name, []))
+        for seed in range(done + 1, arguments.seeds + 1):
             chosen = replace(row.params.train, seed=seed)
             if arguments.epochs:
                 chosen = replace(chosen, epochs=arguments.epochs)
             params = replace(row.params, train=chosen)
-            runs.append(trained(part(train, row.share, seed), dev, params, classes))
-        accuracies, smoother, seconds = (
-            [getattr(run, name) for run in runs] for name in ("accuracy", "smoothed", "seconds")
-        )
-        print(
-            f"| {row.name} | {spread(accuracies)} | {spread(smoother)} | {mean(seconds):.1f} |",
-            flush=True,
-        )
+            for stage, result in trained(part(train, row.share, seed), dev, params, classes):
+                results.setdefault(row.name + stage, []).append(result)
+        for name in (row.name, row.name + ", refined"):
+            runs = results.get(name, [])
+            if runs:
+                print(line(name, runs), flush=True)
         if arguments.json:
             stored = {name: [run._asdict() for run in runs] for name, runs in results.items()}
             arguments.json.write_text(json.dumps(stored) + "\n")

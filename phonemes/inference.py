@@ -193,10 +193,11 @@ def mean_posteriors(
 def as_frames(log_posteriors: Tensor) -> Frames:
     """Return posteriors, from (N, P), as frames for second networks, (N, C) float32.
 
-    C is P or a little more, of zeros: products are slow on rows that 16 bytes do not divide.
+    Their square roots, so that unlikely phonemes tell something too. C is P or a little
+    more, of zeros: products are slow on rows that 16 bytes do not divide.
     """
-    shares = log_posteriors.exp()
-    return F.pad(shares, (0, -shares.shape[1] % 8)).cpu().numpy()
+    roots = (log_posteriors / 2).exp()
+    return F.pad(roots, (0, -roots.shape[1] % 8)).cpu().numpy()
 
 
 def _logits(

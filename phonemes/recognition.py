@@ -26,7 +26,7 @@ def log_posteriors(
 ) -> Tensor:
     """Return the log posteriors of every frame of a split, (N, P) float32.
 
-    Where there are second networks, the mean of what they and the first ones say.
+    Where there are second networks, it is the mean of theirs.
 
     Args:
         model: what labels frames.
@@ -43,8 +43,7 @@ def log_posteriors(
     data = Data(width // 2, SILENT)
     starts = window_starts(lengths, data.k, data.padding)
     windows = place(frames, starts, None, data, split.windows.device, dtype)
-    again = mean_posteriors(model.second, windows, batch, dtype)
-    return ((shares + again) / 2).log_softmax(1)
+    return mean_posteriors(model.second, windows, batch, dtype)
 
 
 @torch.inference_mode()

@@ -51,11 +51,15 @@ def chosen(arrays: Arrays, utterances: NDArray[np.bool_], data: Data) -> Arrays:
 
 
 def second_params(train: Train, refine: Refine, member: int) -> Train:
-    """Return how a second network is trained: as a first one, but for what `refine` says."""
+    """Return how a second network is trained: as a first one, but for what `refine` says.
+
+    It tells the label of its middle frame alone: to tell its neighbours' too made it worse.
+    """
     return replace(
         train,
         hidden=refine.hidden,
         residual=False,
+        neighbours=0,
         dropout=refine.dropout,
         epochs=refine.epochs,
         augment=UNDISTORTED,
@@ -76,7 +80,8 @@ def refined(
     """Train and return first networks, each without a part of train, and second ones over them.
 
     Args:
-        first: a network trained on all of train; it has its say on dev, as on test later.
+        first: a network trained on all of train; its posteriors count among the others' where
+            none saw the utterance: on dev, as on test later.
         train: what all networks learn from.
         dev: on which each network's best epoch is chosen.
         classes: P.

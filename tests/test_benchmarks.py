@@ -128,13 +128,32 @@ def test_a_share_of_the_utterances_is_a_run_of_them_and_another_with_another_see
     assert len(begins) > 3
 
 
-def test_a_training_is_scored_at_its_best_epoch_with_and_without_smoothing(shipped, tiny):
+@pytest.fixture
+def corpus():
+    """Return frames that are codes of their labels, which stay for ten frames, with noise."""
     random = np.random.default_rng(0)
     labels = np.repeat(random.integers(0, 4, 60), 10)
     frames = (np.eye(4)[labels] + random.normal(0, 0.7, (600, 4))).astype(np.float32)
-    arrays = accuracy.Arrays(frames, np.array([200, 400]), labels)
+    return accuracy.Arrays(frames, np.array([200, 400]), labels)
+
+
+def test_a_training_is_scored_at_its_best_epoch_with_and_without_smoothing(corpus, shipped, tiny):
     learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5)
     params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning)
-    result = accuracy.trained(arrays, arrays, params, 4)
+    [(stage, result)] = accuracy.trained(corpus, corpus, params, 4)
+    assert stage == ""
     assert result.accuracy == max(epoch["dev_accuracy"] for epoch in result.history)
-    assert 0.5 < result.accuracy < result.smoothed  # labels stay for ten frames
+    assert 0.5 < result.accuracy < result.smoothed
+    assert 0 < result.seconds < result.elapsed
+
+
+def test_what_is_refined_is_scored_before_and_after(corpus, shipped, tiny):
+    learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5)
+    refine = accuracy.replace(shipped.refine, folds=2, members=2, k=3, hidden=(16, 16), epochs=20)
+    params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning, refine=refine)
+    results = dict(accuracy.trained(corpus, corpus, params, 4))
+    assert list(results) == ["", ", refined"]
+    alone, refined = results.values()
+    assert 0.5 < alone.accuracy < refined.accuracy  # its windows of posteriors are wider
+    assert alone.seconds < refined.seconds
+    assert alone.history == refined.history
