@@ -159,7 +159,7 @@ def normal(splits: Sequence[Arrays], params: Normalize) -> list[Arrays]:
 
 
 def trained(
-    train: Arrays, dev: Arrays, params: Params, classes: int
+    train: Arrays, dev: Arrays, params: Params, phonemes: Sequence[str]
 ) -> Iterator[tuple[str, Result]]:
     """Normalize and train as the stages do; yield what comes of it, scored on dev.
 
@@ -170,7 +170,7 @@ def trained(
     train, dev = normal((train, dev), params.normalize)
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.train.precision, device)
-    data, seconds = params.data, 0.0
+    data, classes, seconds = params.data, len(phonemes), 0.0
     history: list[dict[str, Any]] = []
     seen, judged = (
         fitting.Arrays(
@@ -185,7 +185,9 @@ def trained(
         seen: fitting.Arrays, judged: fitting.Arrays, data: Data, how: Train, _which: str
     ) -> Trained:
         nonlocal history, seconds
-        training, architecture = fitting.prepare(seen, judged, classes, device, dtype, data, how)
+        training, architecture = fitting.prepare(
+            seen, judged, classes, device, dtype, data, how, phonemes
+        )
         training.rehearse()
         started = time.perf_counter()
         with redirect_stdout(StringIO()):
@@ -252,7 +254,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of every row, for a trial")
     arguments = parser.parse_args()
     train, dev = read("train", arguments.folder), read("dev", arguments.folder)
-    classes = len(read_phonemes(arguments.folder / CORPUS))
+    phonemes = read_phonemes(arguments.folder / CORPUS)
     results: dict[str, list[Result]] = {}
     if arguments.json and arguments.json.exists():
         stored = json.loads(arguments.json.read_text())
@@ -266,7 +268,7 @@ def main() -> None:
             if arguments.epochs:
                 chosen = replace(chosen, epochs=arguments.epochs)
             params = replace(row.params, train=chosen)
-            for stage, result in trained(part(train, row.share, seed), dev, params, classes):
+            for stage, result in trained(part(train, row.share, seed), dev, params, phonemes):
                 results.setdefault(row.name + stage, []).append(result)
         for name in (row.name, row.name + ", refined"):
             runs = results.get(name, [])

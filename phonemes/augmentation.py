@@ -1,15 +1,16 @@
 """Distort every window anew each time it is trained on: another voice, pace or room.
 
 Each window of a batch gets distortions of its own, so that not even its neighbours, which
-hold nearly the same frames, come with the same ones. The frame in the middle stays there
-and keeps its label, and nothing beyond the window is read.
+hold nearly the same frames, come with the same ones. The frame in the middle stays there,
+unless shifts are asked for, and keeps its label; nothing beyond the window is read.
 
 Frames are normalized before: 0 is a band's mean, 1 its standard deviation. Voice: the mel
 axis is scaled and shifted, as a vocal tract of another length would (Jaitly and Hinton,
 2013, "Vocal Tract Length Perturbation (VTLP) improves speech recognition"). Pace: the time
 axis is scaled about the middle (cf. Ko et al., 2015, "Audio augmentation for speech
-recognition"). Room: level, slope over the bands and noise. Masks over time and bands: Park
-et al. (2019), "SpecAugment", arXiv 1904.08779.
+recognition"), and shifted, for labels that are not exact. Room: level, slope over the bands
+and noise. Masks over time and bands: Park et al. (2019), "SpecAugment", arXiv 1904.08779;
+single bands are dropped as well.
 
 On a GPU the fused step does the same while it gathers a batch (phonemes/kernels.py).
 """
@@ -27,11 +28,12 @@ class Draws(NamedTuple):
 
     uniform: Tensor  # (B, D) float32 in [0, 1): D as in `draws`
     noise: Tensor | None  # (B, W, C) of standard deviation 1
+    bands: Tensor | None = None  # (B, C) float32 in [0, 1)
 
 
 def draws(augment: Augment) -> int:
-    """Return the numbers that a window needs: voice, pace and room five, a mask two."""
-    return 5 + 2 * (augment.time_masks + augment.band_masks)
+    """Return the numbers that a window needs: five, two for a mask, one for a shift."""
+    return 5 + 2 * (augment.time_masks + augment.band_masks) + (augment.shift > 0)
 
 
 def draw(augment: Augment, windows: Tensor) -> Draws:
@@ -39,7 +41,9 @@ def draw(augment: Augment, windows: Tensor) -> Draws:
     batch, device = len(windows), windows.device
     uniform = torch.rand((batch, draws(augment)), device=device)
     noise = torch.randn(windows.shape, device=device) if augment.noise > 0 else None
-    return Draws(uniform, noise)
+    bands = windows.shape[2]
+    kept = torch.rand((batch, bands), device=device) if augment.band_dropout > 0 else None
+    return Draws(uniform, noise, kept)
 
 
 def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
@@ -49,8 +53,10 @@ def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
     signed = (2 * drawn.uniform[:, :5] - 1)[:, :, None]  # (B, 5, 1)
     time = torch.arange(width, device=device)
     band = torch.arange(bands, device=device)
-    if augment.speed > 0:
+    if augment.speed > 0 or augment.shift > 0:
         when = width // 2 + (time - width // 2) * (1 + augment.speed * signed[:, 2])
+        if augment.shift > 0:
+            when = when + augment.shift * (2 * drawn.uniform[:, -1:] - 1)
         windows = _between(when, width).to(dtype) @ windows
     if augment.mel_scale > 0 or augment.mel_shift > 0:
         scale, shift = augment.mel_scale * signed[:, 0], augment.mel_shift * signed[:, 1]
@@ -75,6 +81,8 @@ def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
             kept = (after | (axis < begin[:, :, None])).all(1).to(dtype)  # (B, W or C)
             windows = windows * (kept[:, :, None] if axis is time else kept[:, None])
             first += 2 * masks
+    if drawn.bands is not None:
+        windows = windows * (drawn.bands >= augment.band_dropout)[:, None].to(dtype)
     return windows
 
 

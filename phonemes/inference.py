@@ -17,7 +17,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from phonemes.context import Starts, pad
 from phonemes.corpus import Frames, Labels
 from phonemes.errors import InputError
-from phonemes.model import Residual, Thinning, window_values
+from phonemes.model import Apart, Residual, Thinning, window_values
 from phonemes.neighbours import averaged
 from phonemes.params import Data
 
@@ -29,7 +29,7 @@ class Split(NamedTuple):
 
     windows: Tensor  # (R - 2k, W C) overlapping view of the padded frames: row r starts at row r
     starts: Tensor  # (N,) the row of each frame's window
-    labels: Tensor | None  # (N,) int64 in [0, P); (N, 2n + 1) to learn those of neighbours too
+    labels: Tensor | None  # (N,) int64 in [0, P); (N, L) to learn more: see `fitting.labels_told`
 
 
 class Outcomes(NamedTuple):
@@ -53,7 +53,7 @@ def place(
     Args:
         frames: (N, C) normalized.
         starts: (N,) from `context.window_starts`.
-        labels: (N,), (N, 2n + 1) from `neighbours.labels_around`, or None where there are none.
+        labels: (N,), (N, L) from `fitting.labels_told`, or None where there are none.
         data: the k and padding that the starts were made with.
         device: where to.
         dtype: of the frames; bfloat16 loses nothing where the first layer would round to it.
@@ -95,7 +95,7 @@ def require_fit(network: nn.Sequential, split: Split, classes: int) -> None:
     """
     weights = [layer.weight for layer in network.modules() if isinstance(layer, nn.Linear)]
     last = network[-1]
-    told = last.unflattened_size[-1] if isinstance(last, nn.Unflatten) else weights[-1].shape[0]
+    told = last.classes if isinstance(last, Apart) else weights[-1].shape[0]
     sizes = (window_values(network), told)  # W C and P
     given = (split.windows.shape[1], classes)
     if sizes != given:
@@ -205,19 +205,20 @@ def _logits(
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield the frames of a split, `batch` at a time, and their logits, (B, P).
 
-    Where the network predicts neighbours too, they are log posteriors, averaged over all
-    windows that predict a frame.
+    Where the network tells more labels, they are log posteriors of frames, averaged over all
+    windows that tell a frame's label.
     """
     resting = folded(network, dtype)
     last, count = network[-1], len(split.starts)
-    n = last.unflattened_size[0] // 2 if isinstance(last, nn.Unflatten) else 0
+    n = last.neighbours if isinstance(last, Apart) else 0
     for first in range(0, count, batch):
         rows = slice(first, min(first + batch, count))
         around = slice(max(first - n, 0), rows.stop + n)
         with torch.autocast(split.windows.device.type, dtype, enabled=dtype != torch.float32):
             logits = resting(gather(split, around))
-        if n:
-            shares = averaged(torch.log_softmax(logits.float(), 2), split.starts[around])
+        if isinstance(last, Apart):
+            frames = logits[:, : 2 * n + 1].float()
+            shares = averaged(torch.log_softmax(frames, 2), split.starts[around])
             begin = first - around.start
             logits = shares[begin : begin + rows.stop - first]
         yield rows, logits

@@ -117,9 +117,10 @@ def _masked(key, row, place, length, widest, MASKS: tl.constexpr, FIRST: tl.cons
 @triton.jit
 def _distorted(
     source, time, band, key, row, there,
-    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask,
-    BANDS: tl.constexpr, LENGTH: tl.constexpr, WARP: tl.constexpr, COLOUR: tl.constexpr,
-    NOISE: tl.constexpr, TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
+    mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask, band_dropout,
+    BANDS: tl.constexpr, LENGTH: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr,
+    COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
+    BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
 ):  # fmt: skip
     """Return values of windows (R, C) at times and bands (C,), distorted.
 
@@ -128,6 +129,9 @@ def _distorted(
     if WARP:
         pace = 1 + speed * (2 * _uniform(key, row, 2) - 1)
         when = LENGTH // 2 + (time - LENGTH // 2) * pace[:, None]
+        if DELAY:
+            drawn = _uniform(key, row, 5 + 2 * (TIME_MASKS + BAND_MASKS))
+            when += (delay * (2 * drawn - 1))[:, None]
         when = tl.minimum(tl.maximum(when, 0.0), LENGTH - 1.0)
         scale = 1 + mel_scale * (2 * _uniform(key, row, 0) - 1)
         shift = mel_shift * (2 * _uniform(key, row, 1) - 1)
@@ -161,19 +165,24 @@ def _distorted(
     if BAND_MASKS:
         hidden = _masked(key, row, band, BANDS, band_mask, BAND_MASKS, 5 + 2 * TIME_MASKS)
         value = tl.where(hidden, 0.0, value)
+    if BAND_DROPOUT:
+        bits = _mixed(_mixed((row.to(tl.uint32) ^ key) + 0x2545F491)[:, None] ^ band.to(tl.uint32))
+        chance = (bits >> 8).to(tl.float32) * (1 / 16777216)
+        value = tl.where(chance >= band_dropout, value, 0.0)
     return value
 
 
 @triton.jit
 def gather(
     frames, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
-    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask, firsts, counts,
+    mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask, band_dropout,
+    firsts, counts,
     BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
-    TOLD: tl.constexpr, R: tl.constexpr, C: tl.constexpr, AUGMENT: tl.constexpr,
-    WARP: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
-    BAND_MASKS: tl.constexpr,
+    LABELS: tl.constexpr, R: tl.constexpr, C: tl.constexpr, AUGMENT: tl.constexpr,
+    WARP: tl.constexpr, DELAY: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
 ):  # fmt: skip
-    """Copy the windows and labels, TOLD of each, of the batch under the cursor; count the step.
+    """Copy the windows and labels, LABELS of each, of the batch under the cursor; count the step.
 
     Windows are distorted, and averaged where the context thins out: average i is of `counts[i]`
     frames, at most MOST, from `firsts[i]` on.
@@ -183,9 +192,9 @@ def gather(
     row = tl.program_id(0) * R + tl.arange(0, R)
     here = row < batch
     frame = tl.load(order + tl.load(cursor) * batch + row, mask=here, other=0)
-    for each in range(0, TOLD):
-        label = tl.load(labels + frame * TOLD + each, mask=here)
-        tl.store(targets + row * TOLD + each, label, mask=here)
+    for each in range(0, LABELS):
+        label = tl.load(labels + frame * LABELS + each, mask=here)
+        tl.store(targets + row * LABELS + each, label, mask=here)
     start = tl.load(starts + frame, mask=here, other=0).to(tl.int64)
     source = frames + start[:, None] * BANDS
     target = windows + row.to(tl.int64)[:, None] * WIDTH
@@ -208,8 +217,9 @@ def gather(
                 used = there & (member < count)
                 one = _distorted(
                     source, time + member, band, key, row, used,
-                    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask,
-                    BANDS, LENGTH, WARP, COLOUR, NOISE, TIME_MASKS, BAND_MASKS,
+                    mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask,
+                    band_dropout, BANDS, LENGTH, WARP, DELAY, COLOUR, NOISE, TIME_MASKS,
+                    BAND_MASKS, BAND_DROPOUT,
                 )  # fmt: skip
                 value += tl.where(used, one, 0.0)
             value = value / count
@@ -346,36 +356,37 @@ def backward(
 
 
 @triton.jit
-def _rows_of_logits(
-    z, bias, targets, row, rows, classes, PADDED: tl.constexpr, TOLD: tl.constexpr, C: tl.constexpr
-):  # fmt: skip
-    """Return logits, (R, C) with -inf beyond the classes, and what is known of each row.
+def _is(targets, row, rows, column, LABELS: tl.constexpr):
+    """Tell which columns (C,) are the label of each row: (R, C). A row has LABELS of them."""
+    return column == tl.load(targets + row * LABELS, mask=row < rows, other=0)[:, None]
 
-    A row has one of TOLD targets here.
-    """
+
+@triton.jit
+def _rows_of_logits(z, bias, row, rows, classes, PADDED: tl.constexpr, C: tl.constexpr):
+    """Return logits, (R, C) with -inf beyond the classes, and what is known of each row."""
     column = tl.arange(0, C)
     inside = column < classes
     there = (row < rows)[:, None] & inside
     value = tl.load(z + row[:, None] * PADDED + column, mask=there, other=0.0).to(tl.float32)
     value = tl.where(inside, value + tl.load(bias + column, mask=inside, other=0.0), float("-inf"))
-    target = column == tl.load(targets + row * TOLD, mask=row < rows, other=0)[:, None]
     highest = tl.max(value, 1)[:, None]
     power = tl.exp(value - highest)
     total = tl.sum(power, 1)[:, None]
-    own = tl.sum(tl.where(target, value, 0.0), 1)[:, None]
     chosen = tl.min(tl.where(value == highest, column, C), 1)  # the first of the highest
-    return value, target, power / total, highest + tl.log(total), own, chosen
+    return value, power / total, highest + tl.log(total), chosen
 
 
 @triton.jit
 def loss(
-    z, bias, targets, sums, rows, classes, smoothing, PADDED: tl.constexpr, TOLD: tl.constexpr,
-    PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    z, bias, targets, sums, rows, classes, smoothing, softening, PADDED: tl.constexpr,
+    AROUND: tl.constexpr, TOLD: tl.constexpr, SOFT: tl.constexpr, PART: tl.constexpr,
+    R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Put the gradient of the mean cross-entropy in the place of the logits; sum loss and hits.
 
-    A row has the logits of TOLD labels, one after the other; the one in the middle is hit or
-    not. Beyond them the logits are 0, and so is their gradient.
+    A row has the logits of TOLD labels, one after the other; the one in the middle of the
+    first AROUND is hit or not. Beyond them the logits are 0, and so is their gradient. SOFT,
+    the first AROUND have the labels of the frames beside them in their targets.
     """
     column = tl.arange(0, C)
     inside = column < classes
@@ -389,16 +400,28 @@ def loss(
         gradients = tl.zeros((R, C), tl.float32)
         for step in range(0, PART, R):
             row = tl.program_id(0) * PART + step + tl.arange(0, R)
-            value, target, share, log_total, _own, chosen = _rows_of_logits(
-                z + first, bias + first, targets + each, row, rows, classes, PADDED, TOLD, C,
-            )  # fmt: skip
+            value, share, log_total, chosen = _rows_of_logits(
+                z + first, bias + first, row, rows, classes, PADDED, C
+            )
             there = (row < rows)[:, None] & inside
-            wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
+            if SOFT:
+                around = each < AROUND
+                place = targets + each + tl.where(around, 1, 2)
+                beside = tl.where(around, softening / 2, 0.0)
+                target = _is(place, row, rows, column, TOLD + 2)
+                before = _is(place - 1, row, rows, column, TOLD + 2)
+                after = _is(place + tl.where(around, 1, 0), row, rows, column, TOLD + 2)
+                label = tl.where(target, 1 - 2 * beside, 0.0)
+                label += tl.where(before, beside, 0.0) + tl.where(after, beside, 0.0)
+                wanted = label * (1 - smoothing) + smoothing / classes
+            else:
+                target = _is(targets + each, row, rows, column, TOLD)
+                wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
             gradient = tl.where(there, (share - wanted) / (rows * TOLD), 0.0)
             tl.store(z + first + row[:, None] * PADDED + column, gradient, mask=there)
             gradients += gradient
             losses += wanted * tl.where(there, log_total - value, 0.0)
-            hit = there & target & (chosen[:, None] == column) & (each == TOLD // 2)
+            hit = there & target & (chosen[:, None] == column) & (each == AROUND // 2)
             rights += tl.where(hit, 1.0, 0.0)
         tl.store(part + each * C + column, tl.sum(gradients, 0))
     tl.store(part + C * TOLD, tl.sum(tl.sum(losses, 1), 0) / TOLD)
@@ -412,9 +435,9 @@ def score(
 ):  # fmt: skip
     """Tell of each row the likeliest class, the loss, and whether less than three are likelier."""
     row = tl.program_id(0) * R + tl.arange(0, R)
-    value, _target, _share, log_total, own, chosen = _rows_of_logits(
-        z, bias, targets, row, rows, classes, PADDED, 1, C
-    )
+    value, _share, log_total, chosen = _rows_of_logits(z, bias, row, rows, classes, PADDED, C)
+    target = _is(targets, row, rows, tl.arange(0, C), 1)
+    own = tl.sum(tl.where(target, value, 0.0), 1)[:, None]
     likelier = tl.sum(tl.where(value > own, 1, 0), 1)
     tl.store(predicted + row, tl.minimum(chosen, classes - 1), mask=row < rows)
     tl.store(losses + row, tl.sum(log_total - own, 1), mask=row < rows)

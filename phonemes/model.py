@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from phonemes.errors import InputError
+from phonemes.inventory import AUXILIARY
 from phonemes.params import Train
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -46,6 +47,7 @@ class Architecture:
     thin: tuple[int, ...] = ()  # frames in each average, from the middle outwards
     bands: int = 0  # C of a window's frames, where some are averaged
     neighbours: int = 0  # n, frames on each side whose labels are predicted too
+    auxiliary: int = 0  # A, what else is predicted of the frame in the middle
 
     @classmethod
     def of(cls, train: Train, frames: int, bands: int, classes: int) -> "Architecture":
@@ -62,12 +64,13 @@ class Architecture:
             thin_out(frames // 2, train.whole),
             bands,
             train.neighbours,
+            AUXILIARY if train.auxiliary else 0,
         )
 
     @property
-    def predictions(self) -> int:
-        """Return of how many frames, 2n + 1, a window tells the label."""
-        return 2 * self.neighbours + 1
+    def told(self) -> int:
+        """Return how many labels a window tells, 2n + 1 + A."""
+        return 2 * self.neighbours + 1 + self.auxiliary
 
 
 def thin_out(k: int, whole: int) -> tuple[int, ...]:
@@ -137,10 +140,27 @@ class Residual(nn.Module):
         return values + self.layers(values)
 
 
+class Apart(nn.Module):
+    """Logits of each label that a window tells: first those of frames, then auxiliary ones."""
+
+    def __init__(self, neighbours: int, told: int, classes: int) -> None:
+        """Tell T = `told` labels apart, the first 2n + 1 those of frames."""
+        super().__init__()
+        self.neighbours, self.told, self.classes = neighbours, told, classes
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return logits (B, T, P) of logits (B, T P)."""
+        return logits.view(len(logits), self.told, self.classes)
+
+    def extra_repr(self) -> str:
+        """Tell how many labels there are."""
+        return f"{self.told} labels of {self.classes} classes"
+
+
 def build(architecture: Architecture) -> nn.Sequential:
     """Return the network: windows (B, W C) in, logits (B, P) out.
 
-    Where it predicts the labels of neighbours too, the logits are (B, 2n + 1, P). Residual,
+    Where it tells T labels of a window, the logits are (B, T, P). Residual,
     what two blocks make of a product is added to it, each block normalizing and
     activating before its product (He et al., 2016, arXiv 1603.05027).
     """
@@ -149,8 +169,8 @@ def build(architecture: Architecture) -> nn.Sequential:
     if architecture.thin:
         frames = architecture.inputs // architecture.bands
         thinning = [Thinning(frames, architecture.bands, architecture.thin)]
-    if architecture.neighbours:
-        apart = [nn.Unflatten(1, (architecture.predictions, architecture.classes))]
+    if architecture.told > 1:
+        apart = [Apart(architecture.neighbours, architecture.told, architecture.classes)]
     if not architecture.residual:
         return nn.Sequential(*thinning, *layers, *apart)
     block = (len(layers) - 1) // len(architecture.hidden)  # layers of one, Linear first
@@ -183,7 +203,7 @@ def _layers(architecture: Architecture) -> list[nn.Module]:
         if architecture.dropout > 0:
             layers.append(nn.Dropout(architecture.dropout))
         width = hidden
-    layers.append(nn.Linear(width, architecture.predictions * architecture.classes))
+    layers.append(nn.Linear(width, architecture.told * architecture.classes))
     return layers
 
 

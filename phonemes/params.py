@@ -92,6 +92,7 @@ class Augment:
     mel_scale: Annotated[float, Number(0, 0.9)]
     mel_shift: Annotated[float, Number(0, 100)]
     speed: Annotated[float, Number(0, 0.9)]
+    shift: Annotated[float, Number(0, 1000)]
     gain: Annotated[float, Number(0, 10)]
     tilt: Annotated[float, Number(0, 10)]
     noise: Annotated[float, Number(0, 10)]
@@ -99,20 +100,21 @@ class Augment:
     time_mask: Annotated[int, Number(1, 2001)]
     band_masks: Annotated[int, Number(0, 10)]
     band_mask: Annotated[int, Number(1, 1000)]
+    band_dropout: Annotated[float, Number(0, 0.95)]
 
     def any(self) -> bool:
         """Tell whether anything is on."""
         return any(
             (
-                self.speed, self.mel_scale, self.mel_shift, self.gain, self.tilt, self.noise,
-                self.time_masks, self.band_masks,
+                self.speed, self.shift, self.mel_scale, self.mel_shift, self.gain, self.tilt,
+                self.noise, self.time_masks, self.band_masks, self.band_dropout,
             )
         )  # fmt: skip
 
 
 UNDISTORTED = Augment(
-    mel_scale=0.0, mel_shift=0.0, speed=0.0, gain=0.0, tilt=0.0, noise=0.0,
-    time_masks=0, time_mask=1, band_masks=0, band_mask=1,
+    mel_scale=0.0, mel_shift=0.0, speed=0.0, shift=0.0, gain=0.0, tilt=0.0, noise=0.0,
+    time_masks=0, time_mask=1, band_masks=0, band_mask=1, band_dropout=0.0,
 )  # fmt: skip
 
 
@@ -122,6 +124,7 @@ class Train:
 
     whole: Annotated[int, Number(0, 1000)]
     neighbours: Annotated[int, Number(0, 1000)]
+    auxiliary: bool
     hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
     activation: Annotated[str, Choice(("relu", "gelu", "silu", "leaky_relu", "elu", "tanh"))]
     normalization: Annotated[str, Choice(("batch", "layer", "none"))]
@@ -143,6 +146,7 @@ class Train:
     epochs: Annotated[int, Number(1, 10_000)]
     batch_size: Annotated[int, Number(1, 4_194_304)]
     label_smoothing: Annotated[float, Number(0, 0.99)]
+    soften: Annotated[float, Number(0, 1)]
     class_weights: Annotated[str, Choice(("none", "balanced", "sqrt"))]
     clip_norm: Annotated[float, Number(0, 1e9)]
     early_stopping: Annotated[int, Number(0, 10_000)]

@@ -53,13 +53,14 @@ def chosen(arrays: Arrays, utterances: NDArray[np.bool_], data: Data) -> Arrays:
 def second_params(train: Train, refine: Refine, member: int) -> Train:
     """Return how a second network is trained: as a first one, but for what `refine` says.
 
-    It tells the label of its middle frame alone: to tell its neighbours' too made it worse.
+    It tells the label of its middle frame alone: to tell more made it worse.
     """
     return replace(
         train,
         hidden=refine.hidden,
         residual=False,
         neighbours=0,
+        auxiliary=False,
         dropout=refine.dropout,
         epochs=refine.epochs,
         augment=UNDISTORTED,

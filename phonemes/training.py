@@ -80,6 +80,21 @@ def class_weights(labels: Tensor, classes: int, scheme: str) -> Tensor | None:
     return (weights * counts.sum() / (weights * counts).sum()).float()
 
 
+def beside(labels: Tensor, neighbours: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the labels before each frame's, its own, and those after, each (B, T).
+
+    Args:
+        labels: (B, T + 2): of 2n + 3 frames one after the other; then auxiliary ones, which
+            stay.
+        neighbours: n.
+    """
+    told = 2 * neighbours + 1
+    before, own, after = (
+        torch.cat([labels[:, begin : begin + told], labels[:, told + 2 :]], 1) for begin in range(3)
+    )
+    return before, own, after
+
+
 def make_optimizer(network: nn.Module, train: Train) -> torch.optim.Optimizer:
     """Return the optimizer that `train` names; its rate is a tensor, so that a graph reads it."""
     weights = list(network.parameters())
@@ -359,7 +374,7 @@ class Training:
             return
         assert self.train.labels is not None
         frames = self._order[self._cursor * self.batch + self._lane]  # (B,)
-        labels = self.train.labels[frames].view(self.batch, -1).long()  # (B, 2n + 1)
+        labels = self.train.labels[frames].view(self.batch, -1).long()  # (B, L)
         windows = gather(self.train, frames)  # (B, W C)
         if self.params.augment.any():
             apart = windows.view(self.batch, -1, self.train.windows.stride(0))  # (B, W, C)
@@ -367,24 +382,35 @@ class Training:
             windows = distort(apart, self.params.augment, drawn).flatten(1)
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = self.network(windows).float().view(*labels.shape, -1)  # (B, 2n + 1, P)
-        loss = F.cross_entropy(
-            logits.flatten(0, 1),
-            labels.flatten(),
-            self.weights,
-            label_smoothing=self.params.label_smoothing,
-        )
+            logits = self.network(windows).float()
+        logits = logits.view(self.batch, -1, logits.shape[-1])  # (B, T, P)
+        n, soften = self.params.neighbours, self.params.soften
+        if soften:
+            before, labels, after = beside(labels, n)
+            loss = (1 - soften) * self._entropy(logits, labels)
+            loss = loss + soften / 2 * self._entropy(logits, before)
+            loss = loss + soften / 2 * self._entropy(logits, after)
+        else:
+            loss = self._entropy(logits, labels)
         loss.backward()
         if self.params.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"].copy_(self._rates[self._cursor][0])
         self.optimizer.step()
-        n = self.params.neighbours
         correct = (logits[:, n].detach().argmax(1) == labels[:, n]).sum()
         loss = loss.detach()
         self._totals += torch.stack([loss * self.batch, correct, torch.isfinite(loss)])
         self._cursor += 1
+
+    def _entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean cross-entropy of labels, (B, T), under logits, (B, T, P)."""
+        return F.cross_entropy(
+            logits.flatten(0, 1),
+            labels.flatten(),
+            self.weights,
+            label_smoothing=self.params.label_smoothing,
+        )
 
     def _try(self, steps: int) -> None:
         """Take the first step of an epoch a few times, and wait for it."""

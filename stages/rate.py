@@ -7,8 +7,9 @@ from phonemes.files import replacing
 from phonemes.fitting import prepare
 from phonemes.params import Params
 from phonemes.range_test import FALLEN, Point, rising, suggest, sweep
+from phonemes.stored import read_phonemes
 from phonemes.training import BAR_SECONDS
-from stages import RATES, run
+from stages import CORPUS, RATES, run
 from stages.train import read
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 300
@@ -16,7 +17,8 @@ LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 300
 
 def main(params: Params) -> None:
     """Take steps of the training that params.yaml describes, and say which rate to try."""
-    training, _ = prepare(*read(params), params.data, params.train)
+    phonemes = read_phonemes(CORPUS)
+    training, _ = prepare(*read(params), params.data, params.train, phonemes)
     print(
         f"{STEPS} steps of {training.batch:,} frames, learning rate {LOWEST:g} to {HIGHEST:g}, "
         f"on {training.device}, {str(training.dtype).removeprefix('torch.')}",

@@ -64,7 +64,7 @@ def start(
     inputs: Inputs, data: Data, how: Train, kept: int
 ) -> tuple[Training, Architecture, Checkpoints]:
     """Return a training that can go on from its checkpoints, of which the newest are kept."""
-    training, architecture = prepare(*inputs, data, how)
+    training, architecture = prepare(*inputs, data, how, read_phonemes(CORPUS))
     announce(training)
     blocks = training.blocks.blocks if training.blocks else 0
     ways = [inputs.device, inputs.dtype, inputs.classes, training.fused is None, blocks]

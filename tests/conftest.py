@@ -41,6 +41,7 @@ def tiny() -> Train:
     return Train(
         whole=0,
         neighbours=0,
+        auxiliary=False,
         hidden=(8, 6),
         activation="relu",
         normalization="none",
@@ -60,6 +61,7 @@ def tiny() -> Train:
         epochs=2,
         batch_size=16,
         label_smoothing=0.0,
+        soften=0.0,
         class_weights="none",
         clip_norm=0.0,
         early_stopping=0,
@@ -70,6 +72,7 @@ def tiny() -> Train:
             mel_scale=0.0,
             mel_shift=0.0,
             speed=0.0,
+            shift=0.0,
             gain=0.0,
             tilt=0.0,
             noise=0.0,
@@ -77,6 +80,7 @@ def tiny() -> Train:
             time_mask=2,
             band_masks=0,
             band_mask=2,
+            band_dropout=0.0,
         ),
         seed=1,
     )

@@ -140,7 +140,7 @@ def corpus():
 def test_a_training_is_scored_at_its_best_epoch_with_and_without_smoothing(corpus, shipped, tiny):
     learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5)
     params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning)
-    [(stage, result)] = accuracy.trained(corpus, corpus, params, 4)
+    [(stage, result)] = accuracy.trained(corpus, corpus, params, "abcd")
     assert stage == ""
     assert result.accuracy == max(epoch["dev_accuracy"] for epoch in result.history)
     assert 0.5 < result.accuracy < result.smoothed
@@ -151,7 +151,7 @@ def test_what_is_refined_is_scored_before_and_after(corpus, shipped, tiny):
     learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5)
     refine = accuracy.replace(shipped.refine, folds=2, members=2, k=3, hidden=(16, 16), epochs=20)
     params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning, refine=refine)
-    results = dict(accuracy.trained(corpus, corpus, params, 4))
+    results = dict(accuracy.trained(corpus, corpus, params, "abcd"))
     assert list(results) == ["", ", refined"]
     alone, refined = results.values()
     assert 0.5 < alone.accuracy < refined.accuracy  # its windows of posteriors are wider

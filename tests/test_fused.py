@@ -17,9 +17,9 @@ from torch import nn
 
 from phonemes.augmentation import Draws, distort, draws
 from phonemes.context import window_starts
+from phonemes.fitting import Arrays, labels_told
 from phonemes.inference import gather, place
 from phonemes.model import ACTIVATIONS, Architecture, build
-from phonemes.neighbours import labels_around
 from phonemes.params import Data
 from phonemes.training import make_optimizer
 
@@ -33,6 +33,7 @@ from phonemes.fused import FusedStep, Tiles, judge  # noqa: E402
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 BANDS, CLASSES, FRAMES = 4, 7, 70
+NAMES = ("SIL", "AA0", "AA1", "B", "M", "S", "T")
 BATCH, STEPS = 22, 3  # no tile's rows divide a batch
 
 if DEVICE.type == "cpu" and isinstance(kernels.forward, triton.JITFunction):
@@ -176,7 +177,7 @@ def dropped(dropout=0.5, step=0, salt=0, rows=64, columns=32):
 def salts(params, seed):
     network = build(Architecture.of(replace(params, seed=seed), 3, BANDS, CLASSES)).to(DEVICE)
     params = replace(params, seed=seed)
-    return FusedStep(network, make_optimizer(network, params), split(), BATCH, params).salts
+    return FusedStep(network, make_optimizer(network, params), split(params), BATCH, params).salts
 
 
 @pytest.mark.parametrize("dropout", [0.05, 0.5, 0.95])
@@ -300,9 +301,12 @@ def kernel_draws(augment, epoch, cursor, salt, shape):
     noise = mixed(mixed(rows + key)[:, None] ^ columns)
     summed = sum((noise >> np.uint32(8 * byte)) & np.uint32(255) for byte in range(4))
     deviations = (summed.astype(np.float64) - 510) / 147.8
+    each = mixed((rows ^ key) + np.uint32(0x2545F491))[:, None] ^ np.arange(bands, dtype=np.uint32)
+    kept = torch.tensor((mixed(each) >> np.uint32(8)) / 2**24, dtype=torch.float32)
     return Draws(
         torch.tensor(uniform, dtype=torch.float32),
         torch.tensor(deviations.reshape(shape), dtype=torch.float32) if augment.noise else None,
+        kept if augment.band_dropout else None,
     )
 
 
@@ -320,10 +324,14 @@ def kernel_draws(augment, epoch, cursor, salt, shape):
         {"noise": 0.5},
         {"time_masks": 2, "time_mask": 4},
         {"band_masks": 2, "band_mask": 3},
+        {"shift": 2.0},
+        {"speed": 0.3, "shift": 1.5, "time_masks": 1, "time_mask": 2},
+        {"band_dropout": 0.3},
         {"time_masks": 4, "time_mask": 1, "band_masks": 3, "band_mask": 1},
         {
             "mel_scale": 0.2, "mel_shift": 1.5, "speed": 0.3, "gain": 0.2, "tilt": 0.3,
             "noise": 0.2, "time_masks": 1, "time_mask": 3, "band_masks": 1, "band_mask": 2,
+            "shift": 1.0, "band_dropout": 0.2,
         },
     ],
     ids=lambda change: "-".join(change),
@@ -359,15 +367,14 @@ def test_windows_are_distorted_and_pooled_as_torch_does_it(blocks, change, whole
 # --- whole steps
 
 
-def split(seed=0, neighbours=0):
-    """Return frames of three utterances, their labels, and those of neighbours, to be learnt."""
+def split(params, seed=0):
+    """Return frames of three utterances, and all labels that are to be learnt."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, CLASSES, FRAMES)
     frames = rng.normal(0, 0.5, (FRAMES, BANDS)) + np.eye(CLASSES, BANDS)[labels]
     data = Data(k=1, padding="zero")
     starts = window_starts(np.array([30, 1, FRAMES - 31]), data.k, data.padding)
-    if neighbours:
-        labels = labels_around(labels, starts, neighbours)
+    labels = labels_told(Arrays(frames, starts, labels), params, NAMES)
     return place(frames.astype(np.float32), starts, labels, data, DEVICE, torch.bfloat16)
 
 
@@ -403,7 +410,7 @@ def bench(params, seed=0):
                 layer.weight.uniform_(0.5, 1.5)
                 layer.bias.normal_(0, 0.3)
     optimizer = make_optimizer(network, params)
-    step = FusedStep(network, optimizer, split(0, params.neighbours), BATCH, params)
+    step = FusedStep(network, optimizer, split(params), BATCH, params)
     order = torch.randperm(FRAMES, generator=torch.Generator().manual_seed(3))
     return Bench(
         network,
@@ -436,15 +443,23 @@ def plain_loop(made, params, masks=None):
         "adamw": lambda it: torch.optim.AdamW(it, weight_decay=params.weight_decay),
     }
     optimizer = kinds[params.optimizer](network.parameters())
-    windows, starts, labels = split(0, params.neighbours)
-    told = 2 * params.neighbours + 1
+    windows, starts, labels = split(params)
+    around = 2 * params.neighbours + 1
     total = right = 0
     for step, frames in enumerate(made.order.split(BATCH)):
         for block, given in enumerate(givens):
             given.factor = ~masks[step][block] / (1 - params.dropout)
         logits = network(windows[starts[frames]].float())
-        logits, wanted = logits.view(-1, CLASSES), labels[frames].flatten()
-        loss = F.cross_entropy(logits, wanted, label_smoothing=params.label_smoothing)
+        logits = logits.view(BATCH, -1, CLASSES)
+        wanted = F.one_hot(labels[frames].view(BATCH, -1).long(), CLASSES).float()
+        if params.soften:
+            own, others = wanted[:, 1 : around + 1], wanted[:, around + 2 :]
+            sides = wanted[:, :around] + wanted[:, 2 : around + 2]
+            own = (1 - params.soften) * own + params.soften / 2 * sides
+            wanted = torch.cat([own, others], 1)
+        loss = F.cross_entropy(
+            logits.flatten(0, 1), wanted.flatten(0, 1), label_smoothing=params.label_smoothing
+        )
         optimizer.zero_grad()
         loss.backward()
         if params.clip_norm:
@@ -452,8 +467,8 @@ def plain_loop(made, params, masks=None):
         optimizer.param_groups[0]["lr"] = made.rates[step].item()
         optimizer.step()
         total += loss.item() * BATCH
-        hits = (logits.argmax(1) == wanted).view(-1, told)
-        right += hits[:, params.neighbours].sum().item()
+        labelled = labels[frames].view(BATCH, -1)[:, params.neighbours + (params.soften > 0)]
+        right += (logits[:, params.neighbours].argmax(1) == labelled).sum().item()
     return network, total, right
 
 
@@ -467,7 +482,7 @@ class Given(nn.Module):
 def exactly(monkeypatch, params):
     """Return a bench whose buffers are float32, so that rounding hides nothing."""
     with monkeypatch.context() as patch:
-        made_of_bfloat16 = split(0, params.neighbours)
+        made_of_bfloat16 = split(params)
         patch.setattr(fused.torch, "bfloat16", torch.float32)
         patch.setitem(globals(), "split", lambda *_: made_of_bfloat16)
         return bench(params)
@@ -494,6 +509,10 @@ CHOICES = [
     {"optimizer": "adamw", "hidden": (12,) * 7, "residual": True, "activation": "gelu"},
     {"optimizer": "sgd", "neighbours": 1, "label_smoothing": 0.2},
     {"optimizer": "adamw", "neighbours": 4, "weight_decay": 0.3},
+    {"optimizer": "sgd", "soften": 0.4},
+    {"optimizer": "adamw", "neighbours": 2, "soften": 0.3, "label_smoothing": 0.1},
+    {"optimizer": "sgd", "auxiliary": True},
+    {"optimizer": "adam", "neighbours": 1, "auxiliary": True, "soften": 0.5},
 ]
 
 

@@ -15,7 +15,9 @@ from torch import nn
 import phonemes.training
 from phonemes.context import window_starts
 from phonemes.errors import InputError
+from phonemes.fitting import Arrays, labels_told
 from phonemes.inference import Outcomes, classify, place
+from phonemes.inventory import auxiliary_labels
 from phonemes.model import Architecture, build
 from phonemes.neighbours import labels_around
 from phonemes.params import Data
@@ -257,6 +259,41 @@ def test_the_labels_of_neighbours_are_learnt_with_equal_weight(tiny, one_side):
     each = [F.cross_entropy(logits[:, j], split.labels[:, j]).item() for j in range(2 * n + 1)]
     assert row.train_loss == pytest.approx(np.mean(each), rel=1e-5)
     accuracy = (logits[:, n].argmax(1) == plain.labels).double().mean().item()
+    assert row.train_accuracy == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize("n", [0, 2])
+@pytest.mark.parametrize("auxiliary", [False, True])
+def test_softened_labels_have_those_before_and_after_in_them(tiny, one_side, n, auxiliary):
+    params = replace(
+        tiny, epochs=1, batch_size=1000, neighbours=n, soften=0.3, auxiliary=auxiliary,
+        label_smoothing=0.1,
+    )  # fmt: skip
+    plain = toy(TRAIN_LENGTHS, one_side, 0)
+    names = ["SIL", "AA0", "AA1", "B", "T", "M"][:CLASSES]
+    arrays = Arrays(np.zeros(0), plain.starts.numpy(), plain.labels.numpy())
+    split = plain._replace(labels=torch.from_numpy(labels_told(arrays, params, names)))
+    logits = network_for(params, one_side)(split.windows[split.starts])
+    (row,) = run(params, one_side, train=split).history
+    ends = TRAIN_LENGTHS.cumsum()
+    codes = np.split(np.eye(CLASSES)[plain.labels], ends[:-1])
+    targets = []  # (N, P) of the frame d frames away, d from -n to n
+    for d in range(-n, n + 1):
+        parts = []
+        for each in codes:
+            padded = np.pad(each, ((n + 1, n + 1), (0, 0)), "edge")
+            before, own, after = (
+                padded[n + 1 + d + side : n + 1 + d + side + len(each)] for side in (-1, 0, 1)
+            )
+            parts.append(0.7 * own + 0.15 * (before + after))
+        targets.append(np.concatenate(parts))
+    if auxiliary:
+        targets += [np.eye(CLASSES)[kind[plain.labels]] for kind in auxiliary_labels(names).T]
+    wanted = torch.from_numpy(np.stack(targets, 1)).float()
+    expected = F.cross_entropy(logits.view(-1, CLASSES), wanted.flatten(0, 1), label_smoothing=0.1)
+    assert row.train_loss == pytest.approx(expected.item(), rel=1e-5)
+    middle = logits.view(len(logits), -1, CLASSES)[:, n]
+    accuracy = (middle.argmax(1) == plain.labels).double().mean().item()
     assert row.train_accuracy == pytest.approx(accuracy)
 
 
