@@ -446,7 +446,7 @@ def main() -> None:
         optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant",
         warmup_epochs=0.0, epochs=10_000, precision="auto", shuffle="full",
         fused="auto", label_smoothing=0.0, class_weights="none", clip_norm=0.0,
-        early_stopping=0,
+        early_stopping=0, average=0,
     )  # fmt: skip
     kinds = {torch.float32: "fp32"} | ({dtype: "bf16"} if dtype == torch.bfloat16 else {})
     peaks = {kind: matrix_rate(device, kind) for kind in kinds}

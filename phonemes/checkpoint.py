@@ -25,7 +25,9 @@ from phonemes.files import replacing
 from phonemes.params import Data, Train
 from phonemes.schedule import LOOK_AT_THE_END
 
-KEPT = 3  # checkpoints of other runs; each takes about four times the network
+# checkpoints of other runs; each takes about four times the network, and once more for each
+# epoch whose weights are averaged
+KEPT = 3
 SHARE = 0.05  # of the time, at most, that writing checkpoints may take
 
 

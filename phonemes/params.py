@@ -150,6 +150,7 @@ class Train:
     class_weights: Annotated[str, Choice(("none", "balanced", "sqrt"))]
     clip_norm: Annotated[float, Number(0, 1e9)]
     early_stopping: Annotated[int, Number(0, 10_000)]
+    average: Annotated[int, Number(0, 1000)]
     precision: Annotated[str, Choice(("auto", "fp32", "bf16"))]
     shuffle: Annotated[str, Choice(("auto", "full", "blocks"))]
     fused: Annotated[str, Choice(("auto", "always", "never"))]

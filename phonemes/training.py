@@ -7,9 +7,11 @@ frames that came first in it, so that one graph serves all steps and no batch is
 small for batch normalization.
 """
 
+import copy
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,6 +108,22 @@ def make_optimizer(network: nn.Module, train: Train) -> torch.optim.Optimizer:
     return kind(weights, rate, weight_decay=decay, fused=True, capturable=weights[0].is_cuda)
 
 
+def mean_state(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of a network's states after several epochs, each counting the same.
+
+    A network of averaged weights lies in the middle of where training goes to and fro, and
+    does better there (Izmailov et al., 2018, "Averaging weights leads to wider optima and
+    better generalization"). The running means and variances of batch normalization are
+    averaged too; whole numbers, its count of batches, are those of the last state.
+    """
+    return {
+        name: torch.stack([state[name] for state in states]).mean(0)
+        if value.is_floating_point()
+        else value
+        for name, value in states[-1].items()
+    }
+
+
 class Training:
     """One run: the network, its optimizer and all that a step reads, on one device."""
 
@@ -150,9 +168,13 @@ class Training:
         self.fused = self._fuse()
         self._step: Callable[[], None] = self._update
         self._dev_batch = 65536 if device.type == "cuda" else 4096
+        # what dev is scored with: of averaged weights a second network, which no step reads
+        self.scored = copy.deepcopy(network) if params.average > 1 else network
+        # states of the network after the epochs before this one that are averaged, on the host
+        self._earlier: deque[dict[str, Tensor]] = deque(maxlen=max(params.average - 1, 0))
         self.history: list[Epoch] = []
         self.best: Epoch | None = None  # the first with the highest dev accuracy
-        self.best_state: dict[str, Tensor] = {}  # of the network after that epoch, on the host
+        self.best_state: dict[str, Tensor] = {}  # of what was scored after it, on the host
 
     def _fuse(self) -> "FusedStep | None":
         """Return a hand-written step where the network has one and it pays back."""
@@ -187,6 +209,7 @@ class Training:
             "device_random": torch.cuda.get_rng_state(self.device) if cuda else None,
             "history": [[*epoch] for epoch in self.history],
             "best_state": self.best_state,
+            "earlier": [*self._earlier],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -206,6 +229,7 @@ class Training:
         self.history = [Epoch(*values) for values in state["history"]]
         self.best = max(self.history, key=lambda epoch: epoch.dev_accuracy)
         self.best_state = state["best_state"]
+        self._earlier = deque(state["earlier"], self._earlier.maxlen)
 
     def rehearse(self) -> Rehearsal:
         """Measure a few steps, record the graph on a GPU, and put everything back as it was."""
@@ -265,8 +289,9 @@ class Training:
                 rates = self._shuffle()
                 train_loss, train_accuracy = self._epoch(bar)
                 trained = time.perf_counter()
+                self._average()
                 outcomes = classify(
-                    self.network, self.dev, max(self.batch, self._dev_batch), self.dtype
+                    self.scored, self.dev, max(self.batch, self._dev_batch), self.dtype
                 )
                 dev_loss = outcomes.loss.mean().item()
                 if not math.isfinite(dev_loss):  # the last step's update shows here alone
@@ -286,8 +311,7 @@ class Training:
                 self.history.append(epoch)
                 if self.best is None or epoch.dev_accuracy > self.best.dev_accuracy:
                     self.best = epoch
-                    network = self.network.state_dict().items()
-                    self.best_state = {name: value.cpu().clone() for name, value in network}
+                    self.best_state = _on_host(self.scored)
                 bar.write(
                     f"epoch {number}: loss {train_loss:.4f} train, {dev_loss:.4f} dev; "
                     f"accuracy {train_accuracy:.4f} train, {epoch.dev_accuracy:.4f} dev; "
@@ -367,6 +391,17 @@ class Training:
                 looked, done = time.perf_counter(), step
         return loss, accuracy
 
+    def _average(self) -> None:
+        """Give what is scored the mean of the weights after the last epochs; see `mean_state`.
+
+        The network itself trains on from its own weights.
+        """
+        if self.scored is self.network:
+            return
+        state = _on_host(self.network)
+        self.scored.load_state_dict(mean_state([*self._earlier, state]))
+        self._earlier.append(state)
+
     def _update(self) -> None:
         """Update the network with the batch under the cursor, without asking the host anything."""
         if self.fused:
@@ -430,6 +465,11 @@ class Training:
         with torch.cuda.graph(graph):
             self._update()
         self._step = graph.replay
+
+
+def _on_host(network: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a network's state, on the host."""
+    return {name: value.cpu().clone() for name, value in network.state_dict().items()}
 
 
 def _bytes(*tensors: Tensor | None) -> int:

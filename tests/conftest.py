@@ -65,6 +65,7 @@ def tiny() -> Train:
         class_weights="none",
         clip_norm=0.0,
         early_stopping=0,
+        average=0,
         precision="fp32",
         shuffle="full",
         fused="never",

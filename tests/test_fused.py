@@ -629,6 +629,19 @@ def test_weights_set_from_outside_are_taken_over(blocks):
     assert made.bytes() == other.bytes()
 
 
+def test_a_copy_of_the_network_can_be_given_other_weights_and_no_step_reads_them(blocks):
+    made, alone = bench(blocks), bench(blocks)
+    copied = copy.deepcopy(made.network)
+    with torch.no_grad():
+        for value in copied.state_dict().values():
+            value.fill_(0)
+    made.step.begin(0)
+    made.update(1)
+    alone.update(1)
+    assert made.bytes() == alone.bytes()
+    assert not any(value.any() for value in copied.state_dict().values())
+
+
 def test_the_memory_that_is_told_is_at_least_that_of_the_network(blocks):
     made = bench(blocks)
     count = sum(weight.numel() for weight in made.network.parameters())

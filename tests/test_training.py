@@ -22,7 +22,7 @@ from phonemes.model import Architecture, build
 from phonemes.neighbours import labels_around
 from phonemes.params import Data
 from phonemes.schedule import rate_factor
-from phonemes.training import Epoch, Training, class_weights, make_optimizer
+from phonemes.training import Epoch, Training, class_weights, make_optimizer, mean_state
 
 CPU = torch.device("cpu")
 OPTIMIZERS = ["sgd", "adam", "adamw"]
@@ -348,6 +348,91 @@ def test_an_epoch_hands_over_its_own_weights(tiny, one_side):
     for name, value in one.states[0].items():
         assert torch.equal(three.states[0][name], value)
     assert three.weights() != one.weights()
+
+
+# --- averaged weights
+
+
+AVERAGED = {"normalization": "batch", "dropout": 0.3, "epochs": 5}
+
+
+def followed(params, data, rehearse=False):
+    """Train; return the training and the states of what was scored after each epoch."""
+    training = training_of(params, data)
+    if rehearse:
+        training.rehearse()
+    states = []
+    for _ in training.epochs(progress=False):
+        state = training.scored.state_dict()
+        states.append({name: value.clone() for name, value in state.items()})
+    return training, states
+
+
+@pytest.mark.parametrize("average", [2, 3, 100])
+def test_what_is_scored_has_the_mean_weights_of_the_last_epochs(tiny, one_side, average):
+    params = replace(tiny, **AVERAGED)
+    plain = run(params, one_side)
+    training, states = followed(replace(params, average=average), one_side)
+    dev = toy(DEV_LENGTHS, one_side, 1)
+    for done, (row, state) in enumerate(zip(training.history, states, strict=True), 1):
+        last = plain.states[max(done - average, 0) : done]
+        for name, value in state.items():
+            every = torch.stack([each[name] for each in last])
+            expected = every.mean(0) if value.is_floating_point() else every[-1]
+            torch.testing.assert_close(value, expected)
+        network = network_for(params, one_side)
+        network.load_state_dict(state)
+        outcomes = classify(network, dev, 100, torch.float32)
+        assert row.dev_loss == pytest.approx(outcomes.loss.mean().item(), rel=1e-5)
+
+
+def test_the_best_epoch_is_kept_with_the_weights_that_were_scored(tiny, one_side):
+    training, states = followed(replace(tiny, average=3, **AVERAGED), one_side)
+    for name, value in states[training.best.epoch - 1].items():
+        assert torch.equal(training.best_state[name], value)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_goes_on_from_weights_that_are_not_averaged(tiny, one_side, optimizer):
+    params = replace(tiny, optimizer=optimizer, **AVERAGED)
+    plain, averaged = (run(replace(params, average=average), one_side) for average in (0, 3))
+    assert averaged.weights() == plain.weights()
+    for one, other in zip(plain.history, averaged.history, strict=True):
+        assert (one.train_loss, one.train_accuracy) == (other.train_loss, other.train_accuracy)
+    assert averaged.history[0].dev_loss == plain.history[0].dev_loss
+    assert averaged.history[-1].dev_loss != plain.history[-1].dev_loss
+
+
+def test_an_average_of_one_epoch_is_none(tiny, one_side):
+    params = replace(tiny, **AVERAGED)
+    (plain, states), (one, same) = (
+        followed(replace(params, average=average), one_side) for average in (0, 1)
+    )
+    assert one.scored is one.network
+    assert [row[:6] for row in one.history] == [row[:6] for row in plain.history]
+    for before, after in zip(states, same, strict=True):
+        assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_rehearsal_changes_no_average(tiny, one_side):
+    params = replace(tiny, average=3, **AVERAGED)
+    (plain, states), (rehearsed, same) = (
+        followed(params, one_side, rehearse=rehearse) for rehearse in (False, True)
+    )
+    assert [row[:6] for row in rehearsed.history] == [row[:6] for row in plain.history]
+    for before, after in zip(states, same, strict=True):
+        assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_running_statistics_are_averaged_and_whole_numbers_are_the_last():
+    states = [
+        {"running_var": torch.tensor([value]), "num_batches_tracked": torch.tensor(count)}
+        for value, count in ((1.0, 4), (2.0, 8), (6.0, 12))
+    ]
+    mean = mean_state(states)
+    assert mean["running_var"].tolist() == [3.0]
+    assert mean["num_batches_tracked"] == 12
+    assert mean["num_batches_tracked"].dtype == torch.int64
 
 
 # --- when it ends
