@@ -172,10 +172,11 @@ class Refine:
 
 @dataclass(frozen=True)
 class Smooth:
-    """How posteriors are smoothed over time."""
+    """How posteriors are smoothed over time, and divided by phonemes' frequencies before."""
 
     sequence: Annotated[float, Number(0, 10)]
     frame: Annotated[float, Number(0, 10, above=True)]
+    prior: Annotated[float, Number(0, 10)]
 
 
 @dataclass(frozen=True)

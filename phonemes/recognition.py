@@ -18,7 +18,7 @@ from phonemes.inference import (
 )
 from phonemes.model import Model, window_values
 from phonemes.params import Data
-from phonemes.smoothing import Smoothing, smoothed
+from phonemes.smoothing import Smoothing, divided_by_prior, smoothed
 
 
 def log_posteriors(
@@ -57,13 +57,18 @@ def recognize(
 ) -> Outcomes:
     """Return the outcome of every frame of a split; see `log_posteriors`.
 
-    Smoothed, its posteriors are those given its whole utterance.
+    Posteriors are first divided by how frequent phonemes are, where that is asked for.
+    Smoothed, they are those given the whole utterance.
     """
     if len(model.first) == 1 and not model.second and not smoothing:
         return classify(model.first[0], split, batch, dtype)
     shares = log_posteriors(model, split, lengths, batch, dtype)
     if smoothing:
-        shares = smoothed(shares, lengths, *smoothing)
+        sequences, smooth = smoothing
+        if smooth.prior:
+            shares = divided_by_prior(shares, sequences.frames, smooth.prior)
+        if smooth.sequence:
+            shares = smoothed(shares, lengths, sequences, smooth)
     if split.labels is None:
         nothing = torch.zeros(len(shares), device=shares.device)
         return Outcomes(shares.argmax(1), nothing, nothing.bool())

@@ -11,6 +11,11 @@ Trigrams that are rare or missing get their share from bigrams, those theirs fro
 phonemes (Witten and Bell, 1991, "The zero-frequency problem"). Neighbouring frames hold
 nearly the same: raised to a power below 1, their posteriors count as the fewer independent
 ones that they are worth.
+
+Posteriors divided by the frequencies of phonemes are their likelihoods, up to a factor
+that all phonemes of a frame share (Bourlard and Morgan, 1994, "Connectionist speech
+recognition"): how frequent a phoneme is then counts in the sequences alone, or, without
+these, not at all, for the sake of rare phonemes.
 """
 
 from collections.abc import Iterator
@@ -30,11 +35,12 @@ BATCH = 64  # utterances at a time
 
 
 class Sequences(NamedTuple):
-    """How phonemes follow each other, (P, P, P) and (P,), of float64."""
+    """How phonemes follow each other and how frequent they are, of float64."""
 
     first: NDArray[np.float64]  # (P,) probability of a phoneme, without what came before
     following: NDArray[np.float64]  # (P, P, P): before, now, next; 0 where next is now
     leaving: NDArray[np.float64]  # (P,) probability that the next frame has another phoneme
+    frames: NDArray[np.float64]  # (P,) share of the frames, all above 0
 
 
 def _interpolated(counts: NDArray[np.float64], lower: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -71,23 +77,33 @@ def count_sequences(labels: Labels, lengths: NDArray[np.integer], classes: int) 
         following[..., now, now] = 0
         following /= np.maximum(following.sum(-1, keepdims=True), 1e-30)  # 0 if P is 1
     frames = np.bincount(label, minlength=classes)
-    return Sequences(first, following, np.minimum((single + 1) / (frames + 2), 0.5))
+    leaving = np.minimum((single + 1) / (frames + 2), 0.5)
+    return Sequences(first, following, leaving, (frames + 1) / (frames + 1).sum())
 
 
 class Smoothing(NamedTuple):
-    """What posteriors are smoothed with."""
+    """What posteriors are smoothed with, or divided by."""
 
     sequences: Sequences
     smooth: Smooth
 
 
 def read_smoothing(corpus: Path, smooth: Smooth, classes: int) -> Smoothing | None:
-    """Count the phonemes of the train split that lies in a folder, unless smoothing is off."""
-    if smooth.sequence == 0:
+    """Count the phonemes of the train split that lies in a folder, unless none are asked for."""
+    if smooth.sequence == 0 and smooth.prior == 0:
         return None
     lengths = read_lengths(corpus, "train")
     labels = read_labels(corpus / "labels/train.npy", int(lengths.sum()), classes)
     return Smoothing(count_sequences(labels, lengths, classes), smooth)
+
+
+def divided_by_prior(log_posteriors: Tensor, frames: NDArray[np.float64], power: float) -> Tensor:
+    """Return log posteriors (N, P) divided by a power of each phoneme's share, (P,) of train.
+
+    Those of a frame add up to 1 again.
+    """
+    prior = torch.tensor(power * np.log(frames), dtype=torch.float32, device=log_posteriors.device)
+    return torch.log_softmax(log_posteriors - prior, 1)
 
 
 def smoothed(

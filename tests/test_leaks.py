@@ -98,8 +98,9 @@ def test_a_test_utterance_is_labelled_as_if_it_were_alone(project, k, sequence):
     assert alone == together
 
 
-def test_other_labels_of_dev_change_no_prediction_not_even_a_smoothed_one(project):
-    set_params({"smooth": {"sequence": 1}})
+@pytest.mark.parametrize("smooth", [{"sequence": 1}, {"prior": 1}])
+def test_other_labels_of_dev_change_no_prediction_not_even_a_smoothed_one(project, smooth):
+    set_params({"smooth": smooth})
     run("corpus", "normalize", "context", "train", "predict")
     before = Path(PREDICTIONS).read_bytes()
     change("dev_labels.npy", relabel)

@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 import torch
 
+import phonemes.recognition
 import phonemes.smoothing
+from phonemes.inference import Split
+from phonemes.model import Model
 from phonemes.params import Smooth
-from phonemes.smoothing import Sequences, count_sequences, smoothed
+from phonemes.recognition import recognize
+from phonemes.smoothing import (
+    Sequences,
+    Smoothing,
+    count_sequences,
+    divided_by_prior,
+    read_smoothing,
+    smoothed,
+)
 
 CLASSES = 3
-ON = Smooth(sequence=1.0, frame=1.0)
+ON = Smooth(sequence=1.0, frame=1.0, prior=0.0)
 
 
 def sequences(seed=0, classes=CLASSES):
@@ -22,7 +33,8 @@ def sequences(seed=0, classes=CLASSES):
     following[:, now, now] = 0
     following /= following.sum(-1, keepdims=True)
     first = rng.random(classes)
-    return Sequences(first / first.sum(), following, rng.uniform(0.1, 0.5, classes))
+    leaving, frames = rng.uniform(0.1, 0.5, classes), rng.random(classes)
+    return Sequences(first / first.sum(), following, leaving, frames / frames.sum())
 
 
 def posteriors(frames, seed=0, classes=CLASSES):
@@ -48,7 +60,9 @@ def by_every_path(log_posteriors, model, smooth):
     return shares / shares.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize("smooth", [ON, Smooth(0.7, 0.5), Smooth(1.5, 1.2), Smooth(0.0001, 0.3)])
+@pytest.mark.parametrize(
+    "smooth", [ON, Smooth(0.7, 0.5, 0.0), Smooth(1.5, 1.2, 0.0), Smooth(0.0001, 0.3, 0.0)]
+)
 @pytest.mark.parametrize("frames", [1, 2, 6])
 def test_shares_are_the_sum_over_all_paths(smooth, frames):
     given, model = posteriors(frames), sequences()
@@ -82,7 +96,7 @@ def test_a_single_odd_frame_is_corrected():
     given[range(40), truth] = 0.8
     given[12] = torch.tensor([0.5, 0.4, 0.1])  # within a run of class 1
     assert given.argmax(1).ne(truth).sum() == 1
-    result = smoothed(given.log(), np.array([40]), model, Smooth(1.0, 0.5))
+    result = smoothed(given.log(), np.array([40]), model, Smooth(1.0, 0.5, 0.0))
     assert torch.equal(result.argmax(1), truth)
 
 
@@ -97,6 +111,7 @@ def test_sequences_are_counted_within_utterances_from_one_phoneme_to_the_next():
     # 2 and 0 are neighbours in the array but not in an utterance: after 2 anything may come
     np.testing.assert_allclose(model.following[1, 2], np.array([3, 3, 0, 1]) / 7)
     np.testing.assert_allclose(model.leaving, [3 / 10, 3 / 10, 3 / 10, 1 / 2])
+    np.testing.assert_allclose(model.frames, np.array([9, 9, 9, 1]) / 28)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -117,3 +132,69 @@ def test_one_class_alone_can_be_smoothed():
     model = count_sequences(np.zeros(5, np.uint8), np.array([5]), 1)
     result = smoothed(torch.zeros(5, 1), np.array([5]), model, ON)
     assert torch.equal(result, torch.zeros(5, 1))
+
+
+# --- divided by frequencies
+
+
+@pytest.mark.parametrize("power", [0.3, 1.0])
+def test_posteriors_are_divided_by_a_power_of_the_frequencies(power):
+    given, frames = posteriors(5), sequences().frames
+    shares = given.double().exp().numpy() / frames**power
+    expected = shares / shares.sum(1, keepdims=True)
+    actual = divided_by_prior(given, frames, power)
+    assert actual.dtype == torch.float32
+    np.testing.assert_allclose(actual.exp().numpy(), expected, rtol=1e-5)
+
+
+def test_divided_by_all_of_their_frequencies_phonemes_that_look_no_different_are_as_likely():
+    frames = sequences().frames
+    given = torch.tensor(np.log(frames), dtype=torch.float32).expand(4, CLASSES)
+    shares = divided_by_prior(given, frames, 1.0).exp()
+    torch.testing.assert_close(shares, torch.full((4, CLASSES), 1 / CLASSES))
+
+
+def test_a_phoneme_that_train_lacks_leaves_the_posteriors_finite():
+    model = count_sequences(np.zeros(5, np.uint8), np.array([5]), CLASSES)
+    assert divided_by_prior(posteriors(4), model.frames, 1.0).isfinite().all()
+
+
+@pytest.mark.parametrize("sequence", [0.0, 1.0])
+def test_frames_are_recognized_by_divided_posteriors_smoothed_or_not(monkeypatch, sequence):
+    lengths, model = np.array([4, 9]), sequences()
+    given = posteriors(13)
+    monkeypatch.setattr(phonemes.recognition, "log_posteriors", lambda *_: given)
+    smooth = Smooth(sequence, 0.5, 0.7)
+    expected = divided_by_prior(given, model.frames, 0.7)
+    if sequence:
+        expected = smoothed(expected, lengths, model, smooth)
+    split = Split(torch.empty(0), torch.arange(13), expected.argmax(1))
+    smoothing = Smoothing(model, smooth)
+    outcomes = recognize(Model([None], [], {}), split, lengths, 4, torch.float32, smoothing)
+    assert torch.equal(outcomes.predicted, expected.argmax(1))
+    torch.testing.assert_close(outcomes.loss, -expected.amax(1))
+
+
+def test_where_nothing_is_asked_for_one_network_classifies_directly(monkeypatch):
+    expected = object()
+    monkeypatch.setattr(phonemes.recognition, "classify", lambda *_: expected)
+    split = Split(torch.empty(0), torch.arange(3), None)
+    model = Model([None], [], {})
+    assert recognize(model, split, np.array([3]), 4, torch.float32, None) is expected
+
+
+def test_where_nothing_is_asked_for_no_phonemes_are_counted(tmp_path):
+    assert read_smoothing(tmp_path / "nothing", Smooth(0.0, 0.5, 0.0), CLASSES) is None
+
+
+@pytest.mark.parametrize(("sequence", "prior"), [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+def test_where_anything_is_asked_for_the_phonemes_of_train_are_counted(
+    monkeypatch, tmp_path, sequence, prior
+):
+    labels, lengths = np.repeat([0, 1, 2], 4), np.array([12])
+    monkeypatch.setattr(phonemes.smoothing, "read_lengths", lambda corpus, split: lengths)
+    monkeypatch.setattr(phonemes.smoothing, "read_labels", lambda path, count, classes: labels)
+    smooth = Smooth(sequence, 0.5, prior)
+    sequences, asked = read_smoothing(tmp_path, smooth, CLASSES)
+    assert asked == smooth
+    np.testing.assert_allclose(sequences.frames, [1 / 3] * 3)
