@@ -61,6 +61,11 @@ PARTS: dict[str, dict[str, Any]] = {
     "no label smoothing": {"label_smoothing": 0},
     "weight decay 0.01": {"weight_decay": 0.01},
     "dropout 0.1": {"dropout": 0.1},
+    "weights of five epochs averaged": {"average": 5},
+    "labels softened, 0.3": {"soften": 0.3},
+    "auxiliary labels": {"auxiliary": True},
+    "shifts of two frames": {"augment": {"shift": 2}},
+    "bands dropped, 0.1": {"augment": {"band_dropout": 0.1}},
 }
 
 
