@@ -29,13 +29,13 @@ from phonemes import fitting
 from phonemes.context import window_starts
 from phonemes.corpus import Frames, Labels
 from phonemes.device import choose_device, choose_precision
-from phonemes.inference import place
+from phonemes.inference import as_posteriors, place
 from phonemes.model import Model, Trained
 from phonemes.normalize import group_utterances, normalized, split_statistics
 from phonemes.params import Data, Normalize, Params, Smooth, Train, parse
 from phonemes.recipes import read_recipe
 from phonemes.recognition import log_posteriors
-from phonemes.refining import refined
+from phonemes.refining import second_networks, without_parts
 from phonemes.schema import Loader
 from phonemes.smoothing import count_sequences, smoothed
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
@@ -44,6 +44,7 @@ from stages import CORPUS
 ROOT = Path(__file__).parent.parent
 SMOOTH = Smooth(sequence=1.0, frame=0.5, prior=0.0)
 BATCH = 32_768  # frames of a forward pass
+ALL = "all of train"  # what the network learns from whose history is kept
 WITHOUT = {"mel_scale": 0, "mel_shift": 0, "speed": 0, "gain": 0, "tilt": 0, "noise": 0}
 MASKLESS = {"time_masks": 0, "band_masks": 0}
 REFINED: dict[str, Any] = {"folds": 5, "members": 10}
@@ -168,8 +169,8 @@ def trained(
 ) -> Iterator[tuple[str, Result]]:
     """Normalize and train as the stages do; yield what comes of it, scored on dev.
 
-    The first result, named "", is of one network; another, ", refined", follows where the
-    parameters say so.
+    The first result, named "", is of the network that learnt from all of train; another,
+    ", refined", follows where the parameters say so.
     """
     began = time.perf_counter()
     train, dev = normal((train, dev), params.normalize)
@@ -187,18 +188,23 @@ def trained(
     sequences = count_sequences(train.labels, train.lengths, classes)
 
     def fit(
-        seen: fitting.Arrays, judged: fitting.Arrays, data: Data, how: Train, _which: str
+        seen: fitting.Arrays,
+        judged: fitting.Arrays,
+        data: Data,
+        how: Train,
+        which: str,
+        taught: NDArray[np.float32] | None = None,
     ) -> Trained:
         nonlocal history, seconds
         training, architecture = fitting.prepare(
-            seen, judged, classes, device, dtype, data, how, phonemes
+            seen, judged, classes, device, dtype, data, how, phonemes, taught
         )
         training.rehearse()
         started = time.perf_counter()
         with redirect_stdout(StringIO()):
             epochs = [epoch._asdict() for epoch in training.epochs(False)]
         seconds += time.perf_counter() - started
-        history = history or epochs
+        history = epochs if which == ALL else history
         return Trained(architecture, training.best_state)
 
     def placed(every: Sequence[Trained]) -> list[nn.Sequential]:
@@ -212,11 +218,17 @@ def trained(
         plain, better = ((each.argmax(1) == labels).double().mean().item() for each in told)
         return Result(plain, better, seconds, time.perf_counter() - began, history)
 
-    first = fit(seen, judged, data, params.train, "all")
+    inputs = seen, judged, classes, device, dtype
+    left_out = without_parts(*inputs, params, fit) if params.train.distill else None
+    taught = as_posteriors(left_out[1], classes) if left_out else None
+    first = fit(seen, judged, data, params.train, ALL, taught)
     yield "", score([first], [])
-    if params.refine.folds:
-        others, second = refined(first, seen, judged, classes, device, dtype, params, fit)
-        yield ", refined", score([first, *others], second)
+    if not params.refine.folds or not params.refine.members:
+        return
+    others, unheard = left_out or without_parts(*inputs, params, fit)
+    firsts = [first, *others]
+    second = second_networks(firsts, unheard, seen, judged, device, dtype, params, fit)
+    yield ", refined", score(firsts, second)
 
 
 def spread(values: list[float]) -> str:

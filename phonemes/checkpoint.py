@@ -37,7 +37,8 @@ def run_key(train: Train, data: Data, arrays: Iterable[NDArray], facts: Sequence
     Args:
         train: how the network is trained; its epochs do not count.
         data: what its windows are.
-        arrays: all that is read: frames, starts and labels of train and dev.
+        arrays: all that is read: frames, starts and labels of train and dev, and posteriors
+            where others teach.
         facts: what else decides the bytes, such as the device.
     """
     digest = hashlib.blake2b(digest_size=16)

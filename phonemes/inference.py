@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
@@ -198,6 +200,11 @@ def as_frames(log_posteriors: Tensor) -> Frames:
     """
     roots = (log_posteriors / 2).exp()
     return F.pad(roots, (0, -roots.shape[1] % 8)).cpu().numpy()
+
+
+def as_posteriors(frames: Frames, classes: int) -> NDArray[np.float32]:
+    """Return the posteriors, (N, P), that `as_frames` made frames of."""
+    return frames[:, :classes] ** 2
 
 
 def _logits(

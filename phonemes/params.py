@@ -147,6 +147,7 @@ class Train:
     batch_size: Annotated[int, Number(1, 4_194_304)]
     label_smoothing: Annotated[float, Number(0, 0.99)]
     soften: Annotated[float, Number(0, 1)]
+    distill: Annotated[float, Number(0, 0.9)]
     class_weights: Annotated[str, Choice(("none", "balanced", "sqrt"))]
     clip_norm: Annotated[float, Number(0, 1e9)]
     early_stopping: Annotated[int, Number(0, 10_000)]
@@ -163,7 +164,7 @@ class Refine:
     """Second networks, over what first ones make of utterances that they never saw."""
 
     folds: Annotated[int, Number(0, 100)]
-    members: Annotated[int, Number(1, 100)]
+    members: Annotated[int, Number(0, 100)]
     k: Annotated[int, Number(0, 1000)]
     hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
     dropout: Annotated[float, Number(0, 0.95)]
@@ -224,6 +225,7 @@ class Params:
 def _contradictions(params: Params) -> Problems:
     """Return what no single value shows."""
     features, train, audio = params.features, params.train, params.corpus.audio
+    refine = params.refine
     problems = []
     if features.high > features.sample_rate / 2:
         problems.append(
@@ -257,12 +259,27 @@ def _contradictions(params: Params) -> Problems:
         )
     if train.residual and train.normalize == "after":
         problems.append("train.normalize is after; with train.residual expected before")
-    if params.refine.folds == 1:
+    if refine.folds == 1:
         problems.append("refine.folds is 1; expected 0, which is off, or at least 2")
-    if params.refine.folds and train.warmup_epochs >= params.refine.epochs:
+    if refine.folds and refine.members and train.warmup_epochs >= refine.epochs:
         problems.append(
             f"train.warmup_epochs is {train.warmup_epochs:g}; expected less than refine.epochs, "
-            f"{params.refine.epochs}"
+            f"{refine.epochs}"
+        )
+    if refine.folds and not refine.members and not train.distill:
+        problems.append(
+            "refine.members is 0; with refine.folds expected at least 1, or train.distill above 0: "
+            "else nothing comes of the networks that leave out a part of train"
+        )
+    if train.distill and not refine.folds:
+        problems.append(
+            f"train.distill is {train.distill:g} and refine.folds is 0; expected at least 2 "
+            "networks that each leave out a part of train, to learn from, or train.distill 0"
+        )
+    if train.distill and train.shuffle == "blocks":
+        problems.append(
+            "train.shuffle is blocks; with train.distill expected auto or full: the frames stay "
+            "on the device"
         )
     if audio.dev_share + audio.test_share >= 1:
         problems.append(

@@ -7,11 +7,15 @@ phonemes lie around a frame, further than the first ones see sound. (Wolpert, 19
 "Stacked generalization"; for posteriors of phonemes, Pinto et al., 2011, "Analysis of
 MLP-based hierarchical phoneme posterior probability estimator".)
 
+The same posteriors can teach: with `train.distill` the network that learns from all of
+train learns from them beside the labels (see `training.Teacher`). Being of networks that
+never saw an utterance, they tell what can be told apart, and not what was learnt by heart.
+
 Everything stays feed-forward: a frame is labelled from its window of posteriors, each from
 a window of frames.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from phonemes.context import utterance_lengths, window_starts
+from phonemes.corpus import Frames
 from phonemes.errors import InputError
-from phonemes.fitting import Arrays
+from phonemes.fitting import Arrays, require_resident
 from phonemes.inference import SILENT, as_frames, mean_posteriors, place, posteriors
 from phonemes.model import Trained
 from phonemes.params import UNDISTORTED, Data, Params, Refine, Train
@@ -61,6 +66,7 @@ def second_params(train: Train, refine: Refine, member: int) -> Train:
         residual=False,
         neighbours=0,
         auxiliary=False,
+        distill=0.0,
         dropout=refine.dropout,
         epochs=refine.epochs,
         augment=UNDISTORTED,
@@ -68,8 +74,7 @@ def second_params(train: Train, refine: Refine, member: int) -> Train:
     )
 
 
-def refined(
-    first: Trained,
+def without_parts(
     train: Arrays,
     dev: Arrays,
     classes: int,
@@ -77,33 +82,69 @@ def refined(
     dtype: torch.dtype,
     params: Params,
     fit: Fit,
-) -> tuple[list[Trained], list[Trained]]:
-    """Train and return first networks, each without a part of train, and second ones over them.
+) -> tuple[list[Trained], Frames]:
+    """Train networks that each leave out a part of train; return them and what they make of it.
+
+    They learn from labels alone.
 
     Args:
-        first: a network trained on all of train; its posteriors count among the others' where
-            none saw the utterance: on dev, as on test later.
-        train: what all networks learn from.
+        train: what they learn from.
         dev: on which each network's best epoch is chosen.
         classes: P.
         device: where to compute.
         dtype: in which precision.
         params: how many networks there are and how they are trained.
         fit: trains a network.
+
+    Returns:
+        The networks, and (N, C) `as_frames`, in the order of train's: of each frame the
+        posteriors of the network that never saw its utterance.
+
+    Raises:
+        InputError: before anything is trained, that train has fewer utterances than parts,
+            or does not fit the device where it is to be learnt from with a teacher.
     """
     lengths, folds = utterance_lengths(train.starts), params.refine.folds
     data, batch = params.data, params.runtime.batch_size
+    if params.train.distill:
+        require_resident(train, classes, device, dtype, params.train)
     others, unheard = [], []
     for number, part in enumerate(parts(len(lengths), folds), 1):
         left_out = np.isin(np.arange(len(lengths)), part)
-        how = replace(params.train, seed=params.train.seed + number)
+        how = replace(params.train, distill=0.0, seed=params.train.seed + number)
         seen, unseen = chosen(train, ~left_out, data), chosen(train, left_out, data)
         others.append(fit(seen, dev, data, how, f"without part {number} of {folds}"))
         split = place(unseen.frames, unseen.starts, None, data, device, dtype)
         unheard.append(as_frames(posteriors(others[-1].network(device), split, batch, dtype)))
-    judged = place(dev.frames, dev.starts, None, data, device, dtype)
-    networks = [each.network(device) for each in (first, *others)]
-    heard = as_frames(mean_posteriors(networks, judged, batch, dtype))
+    return others, np.concatenate(unheard)
+
+
+def second_networks(
+    first: Sequence[Trained],
+    unheard: Frames,
+    train: Arrays,
+    dev: Arrays,
+    device: torch.device,
+    dtype: torch.dtype,
+    params: Params,
+    fit: Fit,
+) -> list[Trained]:
+    """Train second networks over the posteriors of first ones.
+
+    Args:
+        first: a network trained on all of train and those of `without_parts`: the mean of
+            their posteriors enters where none saw the utterance, on dev, as on test later.
+        unheard: (N, C) what those of `without_parts` make of the parts that they left out.
+        train: whose labels are learnt.
+        dev: on which each network's best epoch is chosen.
+        device: where to compute.
+        dtype: in which precision.
+        params: how many networks there are and how they are trained.
+        fit: trains a network.
+    """
+    judged = place(dev.frames, dev.starts, None, params.data, device, dtype)
+    networks = [each.network(device) for each in first]
+    heard = as_frames(mean_posteriors(networks, judged, params.runtime.batch_size, dtype))
     windows = Data(params.refine.k, SILENT)
     learnt, tried = (
         Arrays(
@@ -111,10 +152,10 @@ def refined(
             window_starts(utterance_lengths(arrays.starts), windows.k, windows.padding),
             arrays.labels,
         )
-        for made, arrays in ((np.concatenate(unheard), train), (heard, dev))
+        for made, arrays in ((unheard, train), (heard, dev))
     )
     members = params.refine.members
-    second = [
+    return [
         fit(
             learnt,
             tried,
@@ -124,4 +165,3 @@ def refined(
         )
         for member in range(members)
     ]
-    return others, second

@@ -44,13 +44,18 @@ class Layout(NamedTuple):
 
 
 def fits(
-    frames: Frames, starts: Starts, labels: Labels, device: torch.device, dtype: torch.dtype
+    frames: Frames,
+    starts: Starts,
+    labels: Labels,
+    device: torch.device,
+    dtype: torch.dtype,
+    beside: int = 0,
 ) -> bool:
-    """Tell whether the frames of a split, (N, C), can stay on the device."""
+    """Tell whether the frames of a split, (N, C), can stay there, beside what takes some bytes."""
     if device.type != "cuda":
         return True
     needed = (int(starts[-1]) + 1) * frames.shape[1] * dtype.itemsize
-    needed += starts.nbytes + max(labels.nbytes, 8 * len(labels))
+    needed += starts.nbytes + max(labels.nbytes, 8 * len(labels)) + beside
     return needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 

@@ -50,6 +50,18 @@ class Epoch(NamedTuple):
     seconds: float  # of training and dev
 
 
+class Teacher(NamedTuple):
+    """What other networks make of train's frames, to be learnt beside the labels; on the device.
+
+    Hinton, Vinyals and Dean, 2015, "Distilling the knowledge in a neural network", arXiv
+    1503.02531; from networks no larger than the one that learns, Furlanello et al., 2018,
+    "Born-again neural networks", arXiv 1805.04770.
+    """
+
+    posteriors: Tensor  # (N, P) of any float type
+    around: Tensor  # (N, 2n + 1) integers, the frames whose labels the window of a frame tells
+
+
 class DivergedError(InputError):
     """The loss is no longer a finite number."""
 
@@ -59,7 +71,7 @@ class Rehearsal(NamedTuple):
 
     parameters: int
     step_bytes: int  # weights, gradients, optimizer state and what backward needs
-    resident_bytes: int  # frames, starts and labels of train and dev
+    resident_bytes: int  # frames, starts and labels of train and dev, and the teacher
     epoch_seconds: float  # of training, without dev
 
 
@@ -135,13 +147,19 @@ class Training:
         params: Train,
         weights: Tensor | None,
         dtype: torch.dtype,
+        teacher: Teacher | None = None,
     ) -> None:
         """Prepare to update `network` in place; dropout draws from torch's random state.
+
+        A teacher gives the share `params.distill` of every target; without one the labels
+        give all of it. Frames that pass through in blocks cannot have one.
 
         Raises:
             InputError: batch normalization would see a single frame.
         """
         self.blocks = train if isinstance(train, Blocks) else None
+        assert not (self.blocks and teacher)
+        self.teacher = teacher
         self.train = train.split if isinstance(train, Blocks) else train
         self.network, self.dev, self.params = network, dev, params
         device = dev.windows.device
@@ -184,6 +202,7 @@ class Training:
         if (
             params.fused == "never"
             or not pays
+            or self.teacher is not None
             or self.weights is not None
             or self.dtype != torch.bfloat16
             or self.device.type != "cuda"
@@ -263,7 +282,8 @@ class Training:
             sum(
                 _bytes(split.windows, split.starts, split.labels)
                 for split in (self.train, self.dev)
-            ),
+            )
+            + _bytes(*(self.teacher or ())),
             seconds * self.steps,
         )
 
@@ -427,6 +447,12 @@ class Training:
             loss = loss + soften / 2 * self._entropy(logits, after)
         else:
             loss = self._entropy(logits, labels)
+        if self.teacher:
+            told = self.teacher.posteriors[self.teacher.around[frames]]  # (B, 2n + 1, P)
+            taught = F.cross_entropy(
+                logits[:, : told.shape[1]].flatten(0, 1), told.flatten(0, 1).float()
+            )
+            loss = (1 - self.params.distill) * loss + self.params.distill * taught
         loss.backward()
         if self.params.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)

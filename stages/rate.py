@@ -16,7 +16,10 @@ LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 300
 
 
 def main(params: Params) -> None:
-    """Take steps of the training that params.yaml describes, and say which rate to try."""
+    """Take steps of the training that params.yaml describes, and say which rate to try.
+
+    They learn from labels alone: with train.distill a teacher would have to be trained first.
+    """
     phonemes = read_phonemes(CORPUS)
     training, _ = prepare(*read(params), params.data, params.train, phonemes)
     print(

@@ -4,17 +4,20 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from phonemes.checkpoint import KEPT, Checkpoints, run_key
 from phonemes.context import utterance_lengths
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
 from phonemes.fitting import Arrays, prepare
+from phonemes.inference import as_posteriors
 from phonemes.model import Architecture, Trained, save_model
 from phonemes.params import Data, Params, Train
-from phonemes.refining import parts, refined
+from phonemes.refining import parts, second_networks, without_parts
 from phonemes.stored import read_frames, read_labels, read_phonemes, read_starts
 from phonemes.training import DivergedError, Training
 from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, checkpoint_folder, run
@@ -61,14 +64,22 @@ def announce(training: Training) -> None:
 
 
 def start(
-    inputs: Inputs, data: Data, how: Train, kept: int
+    inputs: Inputs,
+    data: Data,
+    how: Train,
+    kept: int,
+    posteriors: NDArray[np.float32] | None = None,
 ) -> tuple[Training, Architecture, Checkpoints]:
-    """Return a training that can go on from its checkpoints, of which the newest are kept."""
-    training, architecture = prepare(*inputs, data, how, read_phonemes(CORPUS))
+    """Return a training that can go on from its checkpoints, of which the newest are kept.
+
+    The posteriors, (N, P) of train's frames, are what there is to learn beside the labels.
+    """
+    training, architecture = prepare(*inputs, data, how, read_phonemes(CORPUS), posteriors)
     announce(training)
     blocks = training.blocks.blocks if training.blocks else 0
     ways = [inputs.device, inputs.dtype, inputs.classes, training.fused is None, blocks]
-    key = run_key(how, data, [*inputs.train, *inputs.dev], ways)
+    arrays = [*inputs.train, *inputs.dev, *([] if posteriors is None else [posteriors])]
+    key = run_key(how, data, arrays, ways)
     return training, architecture, Checkpoints(checkpoint_folder(), key, kept)
 
 
@@ -106,18 +117,6 @@ def main(params: Params) -> None:
     """Train, or go on training, and keep the best epoch; of a diverged run too."""
     inputs, refine = read(params), params.refine
     progress, kept = params.runtime.progress, max(KEPT, refine.folds + refine.members)
-    if refine.folds:  # that it can be cut is seen before long work
-        parts(len(utterance_lengths(inputs.train.starts)), refine.folds)
-    training, architecture, checkpoints = start(inputs, params.data, params.train, kept)
-    try:
-        fit(training, checkpoints, progress)
-    except DivergedError:
-        keep(training, [Trained(architecture, training.best_state)])
-        raise
-    first = Trained(architecture, training.best_state)
-    keep(training, [first])
-    if not refine.folds:
-        return
 
     def another(train: Arrays, dev: Arrays, data: Data, how: Train, which: str) -> Trained:
         print(f"\n{which}", flush=True)
@@ -126,8 +125,27 @@ def main(params: Params) -> None:
         fit(training, checkpoints, progress)
         return Trained(architecture, training.best_state)
 
-    others, second = refined(first, *inputs, params, another)
-    keep(training, [first, *others], second)
+    if refine.folds:  # that it can be cut is seen before long work
+        parts(len(utterance_lengths(inputs.train.starts)), refine.folds)
+    left_out = without_parts(*inputs, params, another) if params.train.distill else None
+    taught = as_posteriors(left_out[1], inputs.classes) if left_out else None
+    if left_out:
+        print("\nall of train, taught by these", flush=True)
+    training, architecture, checkpoints = start(inputs, params.data, params.train, kept, taught)
+    try:
+        fit(training, checkpoints, progress)
+    except DivergedError:
+        keep(training, [Trained(architecture, training.best_state)])
+        raise
+    first = Trained(architecture, training.best_state)
+    keep(training, [first])
+    if not refine.folds or not refine.members:
+        return
+    others, unheard = left_out or without_parts(*inputs, params, another)
+    train, dev, _, device, dtype = inputs
+    firsts = [first, *others]
+    second = second_networks(firsts, unheard, train, dev, device, dtype, params, another)
+    keep(training, firsts, second)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def tiny() -> Train:
         batch_size=16,
         label_smoothing=0.0,
         soften=0.0,
+        distill=0.0,
         class_weights="none",
         clip_norm=0.0,
         early_stopping=0,

@@ -157,3 +157,18 @@ def test_what_is_refined_is_scored_before_and_after(corpus, shipped, tiny):
     assert 0.5 < alone.accuracy < refined.accuracy  # its windows of posteriors are wider
     assert alone.seconds < refined.seconds
     assert alone.history == refined.history
+
+
+def test_a_distilled_network_is_scored_with_its_own_history(corpus, shipped, tiny):
+    learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5, distill=0.5)
+    refine = accuracy.replace(shipped.refine, folds=2, members=0)
+    params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning, refine=refine)
+    [(stage, result)] = accuracy.trained(corpus, corpus, params, "abcd")
+    assert stage == ""
+    assert result.accuracy == max(epoch["dev_accuracy"] for epoch in result.history)
+    assert result.accuracy > 0.5
+    refine = accuracy.replace(refine, members=1, k=3, hidden=(16, 16), epochs=2)
+    again = dict(accuracy.trained(corpus, corpus, accuracy.replace(params, refine=refine), "abcd"))
+    assert list(again) == ["", ", refined"]
+    assert again[""].accuracy == result.accuracy
+    assert again[""].history == again[", refined"].history

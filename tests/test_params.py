@@ -337,6 +337,18 @@ def test_a_key_that_is_no_word_is_not_a_parameter(key):
             "train.warmup_epochs is 2; expected less than refine.epochs, 2",
         ),
         (
+            {"refine.folds": 3, "refine.members": 0},
+            "refine.members is 0; with refine.folds expected at least 1, or train.distill above 0",
+        ),
+        (
+            {"train.distill": 0.5},
+            "train.distill is 0.5 and refine.folds is 0; expected at least 2 networks",
+        ),
+        (
+            {"train.distill": 0.5, "refine.folds": 3, "train.shuffle": "blocks"},
+            "train.shuffle is blocks; with train.distill expected auto or full",
+        ),
+        (
             {"train.batch_size": 1},
             "train.batch_size is 1; batch normalization needs at least 2 frames",
         ),
@@ -374,6 +386,15 @@ def test_values_that_contradict_each_other_are_named(changes, message):
         {"train.warmup_epochs": 2.5, "train.epochs": 3},
         {"refine.folds": 2, "refine.epochs": 3, "train.warmup_epochs": 2},
         {"refine.folds": 0, "refine.epochs": 2, "train.warmup_epochs": 2},
+        {"refine.folds": 0, "refine.members": 0},
+        {"refine.folds": 2, "refine.members": 0, "train.distill": 0.9},
+        {
+            "refine.folds": 2,
+            "refine.members": 0,
+            "refine.epochs": 2,
+            "train.distill": 0.5,
+            "train.warmup_epochs": 2,
+        },
         {"data.k": 6, "train.whole": 8},
         {"train.residual": True, "train.hidden": (64, 64, 64)},
         {"train.batch_size": 1, "train.normalization": "layer"},

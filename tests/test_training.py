@@ -1,7 +1,9 @@
 """Training is a plain loop over shuffled windows, only faster: same batches, same weights."""
 
 import random
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +24,14 @@ from phonemes.model import Architecture, build
 from phonemes.neighbours import labels_around
 from phonemes.params import Data
 from phonemes.schedule import rate_factor
-from phonemes.training import Epoch, Training, class_weights, make_optimizer, mean_state
+from phonemes.training import (
+    Epoch,
+    Teacher,
+    Training,
+    class_weights,
+    make_optimizer,
+    mean_state,
+)
 
 CPU = torch.device("cpu")
 OPTIMIZERS = ["sgd", "adam", "adamw"]
@@ -60,12 +69,12 @@ class Run(NamedTuple):
         return [row[:6] for row in self.history]
 
 
-def run(params, data, *, rehearse=False, train=None, dev=None, weights=None, seed=0):
+def run(params, data, *, rehearse=False, train=None, dev=None, weights=None, seed=0, teacher=None):
     """Train a new network on the toy."""
     train = toy(TRAIN_LENGTHS, data, 0) if train is None else train
     dev = toy(DEV_LENGTHS, data, 1) if dev is None else dev
     network = network_for(params, data, seed)
-    training = Training(network, train, dev, params, weights, torch.float32)
+    training = Training(network, train, dev, params, weights, torch.float32, teacher)
     if rehearse:
         training.rehearse()
     history, states = [], []
@@ -295,6 +304,105 @@ def test_softened_labels_have_those_before_and_after_in_them(tiny, one_side, n, 
     middle = logits.view(len(logits), -1, CLASSES)[:, n]
     accuracy = (middle.argmax(1) == plain.labels).double().mean().item()
     assert row.train_accuracy == pytest.approx(accuracy)
+
+
+def taught(split, lengths, n, seed=3):
+    """Return a teacher with posteriors of its own, and the same spread by hand, (N, 2n + 1, P)."""
+    random = torch.Generator().manual_seed(seed)
+    posteriors = torch.rand((len(split.starts), CLASSES), generator=random).softmax(1)
+    around = []
+    for begin, length in zip(np.cumsum(lengths) - lengths, lengths, strict=True):
+        for frame in range(length):
+            told = range(frame - n, frame + n + 1)
+            around.append([int(begin) + min(max(each, 0), int(length) - 1) for each in told])
+    around = torch.tensor(around, dtype=torch.int32)
+    return Teacher(posteriors, around), torch.stack([posteriors[row] for row in around.long()])
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_a_teacher_gives_its_share_of_every_target(tiny, one_side, n):
+    params = replace(
+        tiny, epochs=1, batch_size=1000, neighbours=n, distill=0.3, label_smoothing=0.1
+    )
+    plain = toy(TRAIN_LENGTHS, one_side, 0)
+    around = labels_around(plain.labels.numpy(), plain.starts.numpy(), n)
+    split = plain._replace(labels=torch.from_numpy(around))
+    teacher, told = taught(split, TRAIN_LENGTHS, n)
+    weights = torch.tensor([0.5, 1.0, 2.0])
+    logits = network_for(params, one_side)(split.windows[split.starts]).view(told.shape)
+    shares = logits.log_softmax(2)
+    labels = F.cross_entropy(
+        logits.flatten(0, 1), split.labels.flatten(), weights, label_smoothing=0.1
+    )
+    expected = 0.7 * labels - 0.3 * (told * shares).sum(2).mean()
+    (row,) = run(params, one_side, train=split, weights=weights, teacher=teacher).history
+    assert row.train_loss == pytest.approx(expected.item(), rel=1e-5)
+    accuracy = (logits[:, n].argmax(1) == plain.labels).double().mean().item()
+    assert row.train_accuracy == pytest.approx(accuracy)
+
+
+def test_a_batch_is_taught_about_its_own_frames(tiny, one_side):
+    split = toy(TRAIN_LENGTHS, one_side, 0)
+    sure = Teacher(F.one_hot(split.labels, CLASSES).float(), torch.arange(35)[:, None])
+    params = replace(tiny, distill=0.9)
+    actual, expected = run(params, one_side, teacher=sure), run(tiny, one_side)
+    for name, value in expected.states[-1].items():
+        torch.testing.assert_close(actual.states[-1][name], value)
+
+
+def test_a_network_comes_to_say_what_its_teacher_says(tiny, one_side):
+    split = toy(TRAIN_LENGTHS, one_side, 0)
+    other = (split.labels + 1) % CLASSES
+    teacher = Teacher(F.one_hot(other, CLASSES).float(), torch.arange(35)[:, None])
+    params = replace(tiny, epochs=60, distill=0.8, optimizer="adam", lr=0.02)
+    made = run(params, one_side, teacher=teacher)
+    network = network_for(params, one_side)
+    network.load_state_dict(made.states[-1])
+    shares = network(split.windows[split.starts]).softmax(1)
+    assert shares.gather(1, other[:, None]).mean().item() == pytest.approx(0.8, abs=0.05)
+    assert shares.gather(1, split.labels[:, None]).mean().item() == pytest.approx(0.2, abs=0.05)
+
+
+def test_without_a_share_a_teacher_changes_nothing(tiny, one_side):
+    split = toy(TRAIN_LENGTHS, one_side, 0)
+    params = replace(tiny, dropout=0.3)
+    teacher, _ = taught(split, TRAIN_LENGTHS, 0)
+    actual, expected = run(params, one_side, teacher=teacher), run(params, one_side)
+    assert actual.weights() == expected.weights()
+
+
+def test_what_has_a_teacher_is_not_fused(tiny, monkeypatch):
+    monkeypatch.setitem(sys.modules, "phonemes.fused", SimpleNamespace(FusedStep=lambda *_: "it"))
+
+    def fused(teacher):
+        on_a_gpu = SimpleNamespace(
+            params=replace(tiny, fused="always", normalization="batch"),
+            train=SimpleNamespace(windows=torch.empty(1, 4)),
+            network=None,
+            optimizer=None,
+            weights=None,
+            dtype=torch.bfloat16,
+            device=torch.device("cuda"),
+            steps=1,
+            batch=2,
+            teacher=teacher,
+        )
+        return Training._fuse(on_a_gpu)
+
+    assert fused(None) == "it"
+    assert fused(Teacher(torch.empty(1, CLASSES), torch.zeros(1, 1))) is None
+
+
+def test_a_rehearsal_counts_the_teacher(tiny, one_side):
+    split = toy(TRAIN_LENGTHS, one_side, 0)
+    teacher, _ = taught(split, TRAIN_LENGTHS, 0)
+    resident = [
+        Training(network_for(tiny, one_side), split, split, tiny, None, torch.float32, each)
+        .rehearse()
+        .resident_bytes
+        for each in (None, teacher)
+    ]
+    assert resident[1] - resident[0] == 35 * (4 * CLASSES + 4)
 
 
 def test_a_batch_larger_than_the_split_is_the_whole_split(tiny, one_side):
