@@ -42,7 +42,7 @@ from phonemes.stored import read_frames, read_labels, read_lengths, read_phoneme
 from stages import CORPUS
 
 ROOT = Path(__file__).parent.parent
-SMOOTH = Smooth(sequence=1.0, frame=0.5, prior=0.0)
+SMOOTH = Smooth(sequence=1.0, length=0.5, frame=0.5, prior=0.2)
 BATCH = 32_768  # frames of a forward pass
 ALL = "all of train"  # what the network learns from whose history is kept
 WITHOUT = {"mel_scale": 0, "mel_shift": 0, "speed": 0, "gain": 0, "tilt": 0, "noise": 0}

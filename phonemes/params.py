@@ -176,6 +176,7 @@ class Smooth:
     """How posteriors are smoothed over time, and divided by phonemes' frequencies before."""
 
     sequence: Annotated[float, Number(0, 10)]
+    length: Annotated[float, Number(0, 10)]
     frame: Annotated[float, Number(0, 10, above=True)]
     prior: Annotated[float, Number(0, 10)]
 

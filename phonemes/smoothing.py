@@ -1,8 +1,9 @@
 """Smooth posteriors over time with what train's labels tell about the order of phonemes.
 
 A frame's network knows its window alone. How long phonemes last and which follow which is
-counted in the labels of train: a hidden Markov model whose states are a phoneme and the
-one before it, so that trigrams of phonemes are its transitions. What comes out is each
+counted in the labels of train: a hidden Markov model whose states are a phoneme, the one
+before it and its age in frames, so that trigrams of phonemes are its transitions and hardly
+any is shorter than an aligner makes them. What comes out is each
 frame's posterior given its whole utterance, by the forward-backward algorithm (Rabiner,
 1989, "A tutorial on hidden Markov models"): its likeliest phoneme is the best guess of a
 frame, while Viterbi's path is the best guess of a whole utterance.
@@ -10,7 +11,8 @@ frame, while Viterbi's path is the best guess of a whole utterance.
 Trigrams that are rare or missing get their share from bigrams, those theirs from single
 phonemes (Witten and Bell, 1991, "The zero-frequency problem"). Neighbouring frames hold
 nearly the same: raised to a power below 1, their posteriors count as the fewer independent
-ones that they are worth.
+ones that they are worth. So do the chances of leaving a phoneme, of which there is one a
+frame.
 
 Posteriors divided by the frequencies of phonemes are their likelihoods, up to a factor
 that all phonemes of a frame share (Bourlard and Morgan, 1994, "Connectionist speech
@@ -18,6 +20,7 @@ recognition"): how frequent a phoneme is then counts in the sequences alone, or,
 these, not at all, for the sake of rare phonemes.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +34,9 @@ from phonemes.corpus import Labels
 from phonemes.params import Smooth
 from phonemes.stored import read_labels, read_lengths
 
-BATCH = 64  # utterances at a time
+BATCH = 32  # utterances at a time
+AGES = 3  # frames in whose each the chance of leaving a phoneme is counted; the last is all later
+BELIEF = 5  # frames that the chance of all phonemes counts for beside a phoneme's own
 
 
 class Sequences(NamedTuple):
@@ -39,7 +44,7 @@ class Sequences(NamedTuple):
 
     first: NDArray[np.float64]  # (P,) probability of a phoneme, without what came before
     following: NDArray[np.float64]  # (P, P, P): before, now, next; 0 where next is now
-    leaving: NDArray[np.float64]  # (P,) probability that the next frame has another phoneme
+    leaving: NDArray[np.float64]  # (A, P) probability, by age, that the next frame has another
     frames: NDArray[np.float64]  # (P,) share of the frames, all above 0
 
 
@@ -76,9 +81,32 @@ def count_sequences(labels: Labels, lengths: NDArray[np.integer], classes: int) 
         following = _interpolated(counts, np.broadcast_to(following, counts.shape)).copy()
         following[..., now, now] = 0
         following /= np.maximum(following.sum(-1, keepdims=True), 1e-30)  # 0 if P is 1
-    frames = np.bincount(label, minlength=classes)
-    leaving = np.minimum((single + 1) / (frames + 2), 0.5)
-    return Sequences(first, following, leaving, (frames + 1) / (frames + 1).sum())
+    frames = np.bincount(label, minlength=classes) + 1
+    durations = np.diff(np.flatnonzero(np.append(begins, True)))
+    leaving = _chances_of_leaving(phone, durations, np.append(two, False), classes)
+    return Sequences(first, following, leaving, frames / frames.sum())
+
+
+def _chances_of_leaving(
+    phone: Labels, lengths: NDArray[np.integer], left: NDArray[np.bool_], classes: int
+) -> NDArray[np.float64]:
+    """Return the chance, (A, P), that a phoneme of an age ends, above 0 and below 1.
+
+    Args:
+        phone: (M,) phonemes.
+        lengths: (M,) frames of each.
+        left: (M,) whether another follows in the utterance; otherwise it is just cut off.
+        classes: P.
+    """
+    chances = np.empty((AGES, classes))
+    for age in range(1, AGES + 1):
+        last = age == AGES
+        ending = left & (lengths >= age if last else lengths == age)
+        lived = np.maximum(lengths - age + 1, 0) if last else lengths >= age  # frames of that age
+        ends, frames = (np.bincount(phone, values, minlength=classes) for values in (ending, lived))
+        common = (ends.sum() + 0.1) / (frames.sum() + 1)
+        chances[age - 1] = (ends + BELIEF * common) / (frames + BELIEF)
+    return chances
 
 
 class Smoothing(NamedTuple):
@@ -118,20 +146,25 @@ def smoothed(
         smooth: how much both count.
     """
     device = log_posteriors.device
-    following, leaving, first = (
-        torch.tensor(values**smooth.sequence, dtype=torch.float32, device=device)
-        for values in (
-            sequences.following.transpose(1, 0, 2), sequences.leaving, sequences.first,
+    first, onward, leaving, staying = (
+        torch.tensor(values**power, dtype=torch.float32, device=device)
+        for values, power in (
+            (sequences.first, smooth.sequence),
+            (sequences.following.transpose(1, 0, 2), smooth.sequence),  # (now, before, next)
+            (sequences.leaving[:, :, None, None], smooth.length),
+            (1 - sequences.leaving[:, :, None, None], smooth.length),
         )
-    )  # fmt: skip
-    onward = following * leaving[:, None, None]  # (now, before, next)
-    staying = torch.tensor((1 - sequences.leaving) ** smooth.sequence, device=device).float()
+    )
     result = torch.empty_like(log_posteriors, dtype=torch.float32)
+    room = torch.empty(0, device=device)
     for frames, alive in _batches(lengths):
         frames = frames.to(device)
         seen = smooth.frame * log_posteriors[frames].float()  # (T, U, P)
         seen = (seen - seen.amax(2, keepdim=True)).exp()
-        shares = _forward_backward(seen, alive, first, onward, staying)
+        needed = sum(alive) * AGES * seen.shape[2] ** 2
+        if room.numel() < needed:
+            room = torch.empty(needed, device=device)
+        shares = _forward_backward(seen, alive, first, onward, leaving, staying, room)
         for time, count in enumerate(alive):
             result[frames[time, :count]] = shares[time, :count]
     return result.clamp(min=1e-30).log()
@@ -149,44 +182,62 @@ def _batches(lengths: NDArray[np.integer]) -> Iterator[tuple[Tensor, list[int]]]
 
 
 def _forward_backward(
-    seen: Tensor, alive: list[int], first: Tensor, onward: Tensor, staying: Tensor
+    seen: Tensor,
+    alive: list[int],
+    first: Tensor,
+    onward: Tensor,
+    leaving: Tensor,
+    staying: Tensor,
+    room: Tensor,
 ) -> Tensor:
     """Return the posterior shares, (T, U, P), of a batch.
 
-    States are (P, U, P): the phoneme now, the utterance, the phoneme before. Each is scaled
-    to a sum of 1, so that none vanishes.
+    States are (A, P, U, P): the age of the phoneme now, that phoneme, the utterance, the
+    phoneme before. What was seen is scaled by their sum, so that none vanishes.
 
     Args:
         seen: (T, U, P) weight of what was seen at each time.
         alive: (T,) how many utterances, the first ones, last at each time.
-        first: (P,) weight of beginning with a phoneme.
+        first: (P,) weight of beginning with a phoneme, at any age.
         onward: (P, P, P) weight of the next phoneme: now, before, next.
-        staying: (P,) weight of staying.
+        leaving: (A, P, 1, 1) weight of leaving at an age.
+        staying: (A, P, 1, 1) weight of staying.
+        room: for the states of all times, at least sum(alive) A P P numbers.
     """
     times, utterances, classes = seen.shape
-    seen = seen.transpose(1, 2).contiguous()  # (T, P, U)
-    states = seen.new_empty((times, classes, utterances, classes))
-    stay = staying[:, None, None]
-    now = seen.new_zeros((classes, utterances, classes))
-    now[:, :, 0] = seen[0] * first[:, None]  # the phoneme before is any
+    seen = seen.transpose(1, 2)[..., None].contiguous()  # (T, P, U, 1)
+    states: list[Tensor] = []
+    used = 0
     for time, count in enumerate(alive):
-        if time:
-            before = now[:, :count].contiguous()
-            now = torch.empty_like(before)
-            torch.addcmul(torch.bmm(before, onward).permute(2, 1, 0), before, stay, out=now)
-            now *= seen[time, :, :count, None]
-        now /= now.sum((0, 2), keepdim=True)
-        states[time, :, :count] = now
+        shape = AGES, classes, count, classes
+        now = room[used : used + math.prod(shape)].view(shape)
+        used += now.numel()
+        if time == 0:
+            now.zero_()
+            now[..., 0] = (seen[0] * first[:, None, None])[..., 0]  # the phoneme before is any
+        else:
+            before = states[-1][:, :, :count]
+            scaled = seen[time, :, :count] / before.sum((0, 1, 3))[:, None]
+            stays = staying * scaled  # (A, P, U, 1)
+            going = leaving[0] * before[0]
+            for age in range(1, AGES):
+                going.addcmul_(leaving[age], before[age])
+                torch.mul(before[age - 1], stays[age - 1], out=now[age])
+            now[-1].addcmul_(before[-1], stays[-1])
+            torch.mul(torch.bmm(going, onward).permute(2, 1, 0), scaled, out=now[0])
+        states.append(now)
     backward = onward.transpose(1, 2).contiguous()
-    later = seen.new_ones((classes, utterances, classes))
+    later = seen.new_ones((AGES, classes, utterances, classes))
     shares = seen.new_empty((times, utterances, classes))
     for time, count in reversed(list(enumerate(alive))):
         if time + 1 < times:
-            going = alive[time + 1]
-            ahead = later[:, :going] * seen[time + 1, :, :going, None]
-            now = torch.bmm(ahead.permute(2, 1, 0).contiguous(), backward)
-            now.addcmul_(ahead, stay)
-            later[:, :going] = now / now.sum((0, 2), keepdim=True)
-        both = torch.linalg.vecdot(states[time, :, :count], later[:, :count]).t()  # (U, P)
+            going_on = later[:, :, : alive[time + 1]]
+            scaled = seen[time + 1, :, : alive[time + 1]]
+            ahead = going_on * (scaled / going_on.sum((0, 1, 3))[:, None])
+            onwards = torch.bmm(ahead[0].permute(2, 1, 0).contiguous(), backward)
+            for age in range(AGES):
+                torch.mul(onwards, leaving[age], out=going_on[age])
+                going_on[age].addcmul_(ahead[min(age + 1, AGES - 1)], staying[age])
+        both = torch.linalg.vecdot(states[time], later[:, :, :count]).sum(0).t()  # (U, P)
         shares[time, :count] = both / both.sum(1, keepdim=True)
     return shares

@@ -13,6 +13,8 @@ from phonemes.model import Model
 from phonemes.params import Smooth
 from phonemes.recognition import recognize
 from phonemes.smoothing import (
+    AGES,
+    BELIEF,
     Sequences,
     Smoothing,
     count_sequences,
@@ -22,7 +24,7 @@ from phonemes.smoothing import (
 )
 
 CLASSES = 3
-ON = Smooth(sequence=1.0, frame=1.0, prior=0.0)
+ON = Smooth(sequence=1.0, length=1.0, frame=1.0, prior=0.0)
 
 
 def sequences(seed=0, classes=CLASSES):
@@ -33,7 +35,7 @@ def sequences(seed=0, classes=CLASSES):
     following[:, now, now] = 0
     following /= following.sum(-1, keepdims=True)
     first = rng.random(classes)
-    leaving, frames = rng.uniform(0.1, 0.5, classes), rng.random(classes)
+    leaving, frames = rng.uniform(0.1, 0.7, (AGES, classes)), rng.random(classes)
     return Sequences(first / first.sum(), following, leaving, frames / frames.sum())
 
 
@@ -47,21 +49,32 @@ def by_every_path(log_posteriors, model, smooth):
     times, classes = log_posteriors.shape
     weights = np.exp(smooth.frame * log_posteriors.double().numpy())
     shares = np.zeros((times, classes))
-    for path in itertools.product(range(classes), repeat=times):
-        prior, before = model.first[path[0]], 0  # what comes before the first is class 0
+    paths = itertools.product(range(classes), repeat=times)
+    for path, age in itertools.product(paths, range(AGES)):  # it began that long before
+        prior, before = model.first[path[0]] ** smooth.sequence, 0  # class 0 came before that
         for now, following in itertools.pairwise(path):
+            leaving = model.leaving[age, now]
             if following == now:
-                prior *= 1 - model.leaving[now]
+                prior *= (1 - leaving) ** smooth.length
+                age = min(age + 1, AGES - 1)
             else:
-                prior *= model.leaving[now] * model.following[before, now, following]
-                before = now
-        weight = prior**smooth.sequence * np.prod(weights[range(times), path])
+                prior *= leaving**smooth.length
+                prior *= model.following[before, now, following] ** smooth.sequence
+                before, age = now, 0
+        weight = prior * np.prod(weights[range(times), path])
         shares[range(times), path] += weight
     return shares / shares.sum(1, keepdims=True)
 
 
 @pytest.mark.parametrize(
-    "smooth", [ON, Smooth(0.7, 0.5, 0.0), Smooth(1.5, 1.2, 0.0), Smooth(0.0001, 0.3, 0.0)]
+    "smooth",
+    [
+        ON,
+        Smooth(0.7, 0.7, 0.5, 0.0),
+        Smooth(1.5, 0.5, 1.2, 0.0),
+        Smooth(0.0001, 0.0, 0.3, 0.0),
+        Smooth(0.3, 2.0, 1.0, 0.0),
+    ],
 )
 @pytest.mark.parametrize("frames", [1, 2, 6])
 def test_shares_are_the_sum_over_all_paths(smooth, frames):
@@ -96,7 +109,7 @@ def test_a_single_odd_frame_is_corrected():
     given[range(40), truth] = 0.8
     given[12] = torch.tensor([0.5, 0.4, 0.1])  # within a run of class 1
     assert given.argmax(1).ne(truth).sum() == 1
-    result = smoothed(given.log(), np.array([40]), model, Smooth(1.0, 0.5, 0.0))
+    result = smoothed(given.log(), np.array([40]), model, Smooth(1.0, 1.0, 0.5, 0.0))
     assert torch.equal(result.argmax(1), truth)
 
 
@@ -110,7 +123,12 @@ def test_sequences_are_counted_within_utterances_from_one_phoneme_to_the_next():
     assert model.following[0, 1, 2] == pytest.approx((2 + pair) / 3)
     # 2 and 0 are neighbours in the array but not in an utterance: after 2 anything may come
     np.testing.assert_allclose(model.following[1, 2], np.array([3, 3, 0, 1]) / 7)
-    np.testing.assert_allclose(model.leaving, [3 / 10, 3 / 10, 3 / 10, 1 / 2])
+    # each of four frames, of which only 0 and 1 are left, in the last of the ages
+    assert model.leaving.shape == (AGES, 4)
+    ended, lived = np.array([2, 2, 0, 0]), np.array([4, 4, 4, 0])
+    common = (4 + 0.1) / (12 + 1)
+    np.testing.assert_allclose(model.leaving[2], (ended + BELIEF * common) / (lived + BELIEF))
+    assert (model.leaving[:2] < 0.1).all()
     np.testing.assert_allclose(model.frames, np.array([9, 9, 9, 1]) / 28)
 
 
@@ -125,7 +143,17 @@ def test_what_follows_is_a_distribution_without_the_phoneme_itself(seed):
     others = ~np.eye(6, dtype=bool)
     assert (model.following[:, others] > 0).all()  # what was never seen stays possible
     assert model.first.sum() == pytest.approx(1)
-    assert ((model.leaving > 0) & (model.leaving <= 0.5)).all()
+    assert ((model.leaving > 0) & (model.leaving < 1)).all()
+
+
+def test_a_phoneme_shorter_than_any_in_train_gives_way_to_its_neighbours():
+    labels = np.repeat([0, 1, 2, 1, 0] * 20, 4)
+    model = count_sequences(labels, np.array([20] * 20), CLASSES)
+    given = torch.full((9, CLASSES), 0.1)
+    given[range(9), torch.tensor([0, 0, 0, 0, 1, 2, 2, 2, 2])] = 0.8
+    told = smoothed(given.log(), np.array([9]), model, Smooth(1.0, 1.0, 1.0, 0.0)).argmax(1)
+    _, lengths = torch.unique_consecutive(told, return_counts=True)
+    assert lengths[1:-1].ge(AGES).all()  # the first and the last may be cut off
 
 
 def test_one_class_alone_can_be_smoothed():
@@ -164,7 +192,7 @@ def test_frames_are_recognized_by_divided_posteriors_smoothed_or_not(monkeypatch
     lengths, model = np.array([4, 9]), sequences()
     given = posteriors(13)
     monkeypatch.setattr(phonemes.recognition, "log_posteriors", lambda *_: given)
-    smooth = Smooth(sequence, 0.5, 0.7)
+    smooth = Smooth(sequence, 0.5, 0.5, 0.7)
     expected = divided_by_prior(given, model.frames, 0.7)
     if sequence:
         expected = smoothed(expected, lengths, model, smooth)
@@ -184,7 +212,7 @@ def test_where_nothing_is_asked_for_one_network_classifies_directly(monkeypatch)
 
 
 def test_where_nothing_is_asked_for_no_phonemes_are_counted(tmp_path):
-    assert read_smoothing(tmp_path / "nothing", Smooth(0.0, 0.5, 0.0), CLASSES) is None
+    assert read_smoothing(tmp_path / "nothing", Smooth(0.0, 0.5, 0.5, 0.0), CLASSES) is None
 
 
 @pytest.mark.parametrize(("sequence", "prior"), [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
@@ -194,7 +222,7 @@ def test_where_anything_is_asked_for_the_phonemes_of_train_are_counted(
     labels, lengths = np.repeat([0, 1, 2], 4), np.array([12])
     monkeypatch.setattr(phonemes.smoothing, "read_lengths", lambda corpus, split: lengths)
     monkeypatch.setattr(phonemes.smoothing, "read_labels", lambda path, count, classes: labels)
-    smooth = Smooth(sequence, 0.5, prior)
+    smooth = Smooth(sequence, 0.5, 0.5, prior)
     sequences, asked = read_smoothing(tmp_path, smooth, CLASSES)
     assert asked == smooth
     np.testing.assert_allclose(sequences.frames, [1 / 3] * 3)
