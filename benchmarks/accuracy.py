@@ -33,21 +33,20 @@ from phonemes.inference import as_posteriors, place
 from phonemes.model import Model, Trained
 from phonemes.normalize import group_utterances, normalized, split_statistics
 from phonemes.params import Data, Normalize, Params, Smooth, Train, parse
-from phonemes.recipes import read_recipe
+from phonemes.recipes import merged, read_recipe
 from phonemes.recognition import log_posteriors
 from phonemes.refining import second_networks, without_parts
 from phonemes.schema import Loader
-from phonemes.smoothing import count_sequences, smoothed
+from phonemes.smoothing import Smoothing, count_sequences
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
 from stages import CORPUS
 
 ROOT = Path(__file__).parent.parent
-SMOOTH = Smooth(sequence=1.0, length=0.5, frame=0.5, prior=0.2)
+SMOOTH = Smooth(**read_recipe("smoothed")["smooth"])
 BATCH = 32_768  # frames of a forward pass
 ALL = "all of train"  # what the network learns from whose history is kept
 WITHOUT = {"mel_scale": 0, "mel_shift": 0, "speed": 0, "gain": 0, "tilt": 0, "noise": 0}
 MASKLESS = {"time_masks": 0, "band_masks": 0}
-REFINED: dict[str, Any] = {"folds": 5, "members": 10}
 SHORT: dict[str, Any] = {"epochs": 20, "weight_decay": 0.1}  # of residual, to compare its parts
 PARTS: dict[str, dict[str, Any]] = {
     "all": {},
@@ -96,27 +95,20 @@ class Arrays(NamedTuple):
     labels: Labels
 
 
-def merged(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Return nested mappings with some values changed."""
-    return values | {
-        key: merged(values[key], change) if isinstance(change, dict) else change
-        for key, change in changes.items()
-    }
-
-
-def with_recipe(name: str, **changes: dict[str, Any]) -> Params:
-    """Return the shipped parameters with a recipe, "shipped" for none, and changes by section."""
+def with_recipe(*names: str, **changes: dict[str, Any]) -> Params:
+    """Return the shipped parameters with recipes, if any, and changes by section."""
     values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
-    recipe = {} if name == "shipped" else read_recipe(name)
+    recipe = read_recipe(*names) if names else {}
     return parse(yaml.safe_dump(merged(merged(values, recipe), changes)))
 
 
 def rows(study: str) -> Iterator[Row]:
     """Yield the rows of a study."""
     if study == "recipes":
-        for name in ("shipped", "course", "pyramid", "masks"):
+        yield Row("shipped", with_recipe())
+        for name in ("course", "pyramid", "masks"):
             yield Row(name, with_recipe(name))
-        yield Row("residual", with_recipe("residual", refine=REFINED))
+        yield Row("residual", with_recipe("residual", "refined"))
     elif study == "ablation":
         for name, change in PARTS.items():
             yield Row(f"residual, short: {name}", with_recipe("residual", train=SHORT | change))
@@ -185,7 +177,7 @@ def trained(
         for arrays in (train, dev)
     )
     split = place(*judged, data, device, dtype)
-    sequences = count_sequences(train.labels, train.lengths, classes)
+    smoothing = Smoothing(count_sequences(train.labels, train.lengths, classes), SMOOTH)
 
     def fit(
         seen: fitting.Arrays,
@@ -213,7 +205,7 @@ def trained(
     def score(first: Sequence[Trained], second: Sequence[Trained]) -> Result:
         model = Model(placed(first), placed(second), {})
         shares = log_posteriors(model, split, dev.lengths, BATCH, dtype)
-        told = shares, smoothed(shares, dev.lengths, sequences, SMOOTH)
+        told = shares, smoothing.applied(shares, dev.lengths)
         labels = torch.from_numpy(dev.labels).to(device)
         plain, better = ((each.argmax(1) == labels).double().mean().item() for each in told)
         return Result(plain, better, seconds, time.perf_counter() - began, history)

@@ -18,7 +18,7 @@ from phonemes.inference import (
 )
 from phonemes.model import Model, window_values
 from phonemes.params import Data
-from phonemes.smoothing import Smoothing, divided_by_prior, smoothed
+from phonemes.smoothing import Smoothing
 
 
 def log_posteriors(
@@ -64,11 +64,7 @@ def recognize(
         return classify(model.first[0], split, batch, dtype)
     shares = log_posteriors(model, split, lengths, batch, dtype)
     if smoothing:
-        sequences, smooth = smoothing
-        if smooth.prior:
-            shares = divided_by_prior(shares, sequences.frames, smooth.prior)
-        if smooth.sequence:
-            shares = smoothed(shares, lengths, sequences, smooth)
+        shares = smoothing.applied(shares, lengths)
     if split.labels is None:
         nothing = torch.zeros(len(shares), device=shares.device)
         return Outcomes(shares.argmax(1), nothing, nothing.bool())

@@ -115,6 +115,16 @@ class Smoothing(NamedTuple):
     sequences: Sequences
     smooth: Smooth
 
+    def applied(self, log_posteriors: Tensor, lengths: NDArray[np.integer]) -> Tensor:
+        """Return log posteriors, (N, P), divided and smoothed as far as is asked for."""
+        if self.smooth.prior:
+            log_posteriors = divided_by_prior(
+                log_posteriors, self.sequences.frames, self.smooth.prior
+            )
+        if self.smooth.sequence:
+            return smoothed(log_posteriors, lengths, self.sequences, self.smooth)
+        return log_posteriors
+
 
 def read_smoothing(corpus: Path, smooth: Smooth, classes: int) -> Smoothing | None:
     """Count the phonemes of the train split that lies in a folder, unless none are asked for."""

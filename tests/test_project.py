@@ -53,7 +53,10 @@ def test_every_stage_says_what_it_does():
     assert all(stage["desc"] for stage in STAGES.values())
 
 
-@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "recipes").glob("*.yaml")])
+RECIPES = [path.stem for path in (ROOT / "recipes").glob("*.yaml")]
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_is_valid_on_top_of_the_parameters(name):
     values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
     for override in recipes.overrides(recipes.read_recipe(name)):
@@ -67,7 +70,27 @@ def test_a_recipe_is_valid_on_top_of_the_parameters(name):
     params.parse(yaml.safe_dump(values))
 
 
-@pytest.mark.parametrize("name", [path.stem for path in (ROOT / "recipes").glob("*.yaml")])
+NETWORKS = [name for name in RECIPES if "train" in recipes.read_recipe(name)]
+
+
+def test_recipes_are_of_networks_or_of_what_is_added_to_one():
+    assert sorted({*RECIPES} - {*NETWORKS}) == ["refined", "smoothed"]
+    for name, section in (("refined", "refine"), ("smoothed", "smooth")):
+        shipped = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)[section]
+        assert {section: set(shipped)} == {
+            key: set(value) for key, value in recipes.read_recipe(name).items()
+        }
+
+
+def test_of_several_recipes_each_adds_to_those_before_it():
+    course, masks = recipes.read_recipe("course"), recipes.read_recipe("masks")
+    both = recipes.read_recipe("course", "masks", "smoothed")
+    assert both["train"] == recipes.merged(course["train"], masks["train"])
+    assert both["data"] == masks["data"] != course["data"]
+    assert both["smooth"] == recipes.read_recipe("smoothed")["smooth"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_recipe_leaves_nothing_of_the_network_to_the_shipped_values(name):
     values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
     left = set(values["train"]) - set(recipes.read_recipe(name)["train"])
@@ -85,3 +108,5 @@ def test_a_recipe_prints_as_arguments_of_an_experiment():
 def test_an_unknown_recipe_is_answered_with_those_there_are():
     with pytest.raises(InputError, match="no recipe 'corse'; did you mean course\\?; there are "):
         recipes.read_recipe("corse")
+    with pytest.raises(InputError, match="no recipe ''; there are course, "):
+        recipes.read_recipe()
