@@ -114,6 +114,8 @@ def rows(study: str) -> Iterator[Row]:
             yield Row(f"residual, short: {name}", with_recipe("residual", train=SHORT | change))
         unshrunk = with_recipe("residual", train=SHORT, normalize={"prior": 0})
         yield Row("residual, short: statistics of the utterance alone", unshrunk)
+        taught = {"train": SHORT | {"distill": 0.33}, "refine": {"folds": 5, "members": 0}}
+        yield Row("residual, short: a third from a teacher", with_recipe("residual", **taught))
     else:
         course, short = with_recipe("course"), with_recipe("residual", train=SHORT)
         for share in (0.1, 0.3):
