@@ -144,12 +144,12 @@ class Apart(nn.Module):
     """Logits of each label that a window tells: first those of frames, then auxiliary ones."""
 
     def __init__(self, neighbours: int, told: int, classes: int) -> None:
-        """Tell T = `told` labels apart, the first 2n + 1 those of frames."""
+        """Tell D = `told` labels apart, the first 2n + 1 those of frames."""
         super().__init__()
         self.neighbours, self.told, self.classes = neighbours, told, classes
 
     def forward(self, logits: Tensor) -> Tensor:
-        """Return logits (B, T, P) of logits (B, T P)."""
+        """Return logits (B, D, P) of logits (B, D P)."""
         return logits.view(len(logits), self.told, self.classes)
 
     def extra_repr(self) -> str:
@@ -160,7 +160,7 @@ class Apart(nn.Module):
 def build(architecture: Architecture) -> nn.Sequential:
     """Return the network: windows (B, W C) in, logits (B, P) out.
 
-    Where it tells T labels of a window, the logits are (B, T, P). Residual,
+    Where it tells D labels of a window, the logits are (B, D, P). Residual,
     what two blocks make of a product is added to it, each block normalizing and
     activating before its product (He et al., 2016, arXiv 1603.05027).
     """

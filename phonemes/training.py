@@ -95,10 +95,10 @@ def class_weights(labels: Tensor, classes: int, scheme: str) -> Tensor | None:
 
 
 def beside(labels: Tensor, neighbours: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the labels before each frame's, its own, and those after, each (B, T).
+    """Return the labels before each frame's, its own, and those after, each (B, D).
 
     Args:
-        labels: (B, T + 2): of 2n + 3 frames one after the other; then auxiliary ones, which
+        labels: (B, D + 2): of 2n + 3 frames one after the other; then auxiliary ones, which
             stay.
         neighbours: n.
     """
@@ -438,7 +438,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(windows).float()
-        logits = logits.view(self.batch, -1, logits.shape[-1])  # (B, T, P)
+        logits = logits.view(self.batch, -1, logits.shape[-1])  # (B, D, P)
         n, soften = self.params.neighbours, self.params.soften
         if soften:
             before, labels, after = beside(labels, n)
@@ -465,7 +465,7 @@ class Training:
         self._cursor += 1
 
     def _entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of labels, (B, T), under logits, (B, T, P)."""
+        """Return the mean cross-entropy of labels, (B, D), under logits, (B, D, P)."""
         return F.cross_entropy(
             logits.flatten(0, 1),
             labels.flatten(),

@@ -105,7 +105,7 @@ def test_predictions_of_neighbours_are_averaged_across_batches(lengths, data, ba
     _, labels, split = random_split(lengths, data)
     auxiliaries = 3 if auxiliary or not n else 0
     network = random_network(split.windows.shape[1], neighbours=n, auxiliary=auxiliaries)
-    told = network.eval()(split.windows[split.starts]).log_softmax(2)  # (N, T, P)
+    told = network.eval()(split.windows[split.starts]).log_softmax(2)  # (N, D, P)
     assert told.shape[1] == 2 * n + 1 + auxiliaries
     expected = averaged(told[:, : 2 * n + 1], split.starts)
     outcomes = classify(network, split, batch, torch.float32)
