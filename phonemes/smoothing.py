@@ -34,7 +34,8 @@ from phonemes.corpus import Labels
 from phonemes.params import Smooth
 from phonemes.stored import read_labels, read_lengths
 
-BATCH = 32  # utterances at a time
+BATCH = 32  # utterances at a time, at most
+ROOM = 2**29  # numbers for the states of a batch, unless one utterance needs more
 AGES = 3  # frames in whose each the chance of leaving a phoneme is counted; the last is all later
 BELIEF = 5  # frames that the chance of all phonemes counts for beside a phoneme's own
 
@@ -167,7 +168,7 @@ def smoothed(
     )
     result = torch.empty_like(log_posteriors, dtype=torch.float32)
     room = torch.empty(0, device=device)
-    for frames, alive in _batches(lengths):
+    for frames, alive in _batches(lengths, AGES * log_posteriors.shape[1] ** 2):
         frames = frames.to(device)
         seen = smooth.frame * log_posteriors[frames].float()  # (T, U, P)
         seen = (seen - seen.amax(2, keepdim=True)).exp()
@@ -180,12 +181,18 @@ def smoothed(
     return result.clamp(min=1e-30).log()
 
 
-def _batches(lengths: NDArray[np.integer]) -> Iterator[tuple[Tensor, list[int]]]:
-    """Yield utterances, the longest first: frames (T, U), and how many last at each time."""
+def _batches(lengths: NDArray[np.integer], states: int) -> Iterator[tuple[Tensor, list[int]]]:
+    """Yield utterances, the longest first: frames (T, U), and how many last at each time.
+
+    So many that their `states`, numbers for each frame, have room.
+    """
     order = np.argsort(-lengths, kind="stable")
     begins = np.cumsum(lengths) - lengths
-    for first in range(0, len(order), BATCH):
-        chosen = order[first : first + BATCH]
+    first = 0
+    while first < len(order):
+        fitting = ROOM // (int(lengths[order[first]]) * states)
+        chosen = order[first : first + min(max(fitting, 1), BATCH)]
+        first += len(chosen)
         time = np.arange(lengths[chosen[0]])[:, None]
         frames = np.minimum(begins[chosen] + time, begins[chosen] + lengths[chosen] - 1)
         yield torch.from_numpy(frames), (time < lengths[chosen]).sum(1).tolist()

@@ -95,6 +95,25 @@ def test_an_utterance_is_smoothed_as_if_it_were_alone(monkeypatch, batch):
         torch.testing.assert_close(together[begin:end], alone)
 
 
+@pytest.mark.parametrize("room", [1, 7 * AGES * CLASSES**2, 10**9])
+def test_utterances_are_smoothed_in_the_room_there_is(monkeypatch, room):
+    lengths, model = np.array([3, 7, 1, 7, 4]), sequences()
+    given = posteriors(lengths.sum())
+    expected = smoothed(given, lengths, model, ON)
+    sizes = []
+    made = phonemes.smoothing._forward_backward
+
+    def watched(seen, alive, *others):
+        sizes.append(sum(alive) * AGES * CLASSES**2)
+        return made(seen, alive, *others)
+
+    monkeypatch.setattr(phonemes.smoothing, "ROOM", room)
+    monkeypatch.setattr(phonemes.smoothing, "_forward_backward", watched)
+    torch.testing.assert_close(smoothed(given, lengths, model, ON), expected)
+    assert max(sizes) <= max(room, 7 * AGES * CLASSES**2)
+    assert sum(sizes) == lengths.sum() * AGES * CLASSES**2
+
+
 def test_long_utterances_neither_vanish_nor_overflow():
     given = posteriors(3000) * 20
     shares = smoothed(given, np.array([3000]), sequences(), ON).exp()
