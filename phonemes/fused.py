@@ -43,7 +43,8 @@ SMALL_TILES = Tiles(16, (32, 32, 2, 0), (32, 64, 2, 1), (64, 64, 4, 0), (32, 64,
 LARGE_TILES = Tiles(32, (256, 32, 8, 0), (64, 64, 4, 1), (128, 32, 4, 0), (64, 64, 4, 1))
 LOSS_PARTS = 128
 LOSS_TILE = 16  # rows
-GATHER_TILE = (4, 512)
+GATHER_TILE = (2, 32)  # rows, units of bands
+GATHER_WARPS = 2
 OPTIMIZER_TILE = 1024
 
 
@@ -186,7 +187,8 @@ class FusedStep:
             rates: (S,) the learning rate of each step.
             totals: (3,) float64; the batch's loss, correct frames and 1 if finite are added.
         """
-        self._forward(order, cursor)
+        self._gather(order, cursor)
+        self._forward()
         self._loss(cursor, rates, totals)
         self._backward()
         self._adjust()
@@ -209,23 +211,25 @@ class FusedStep:
         """Return the constants of kernels that go through a block's activation and dropout."""
         return {"KIND": self.params.activation, "DROP": self.params.dropout > 0}
 
-    def _forward(self, order: Tensor, cursor: Tensor) -> None:
-        windows, labels = self.inputs[0], self.split.labels
+    def _gather(self, order: Tensor, cursor: Tensor) -> None:
+        windows, augment = self.inputs[0], self.params.augment
         bands = self.split.windows.stride(0)
-        augment = self.params.augment
         kernels.gather[(triton.cdiv(self.batch, GATHER_TILE[0]),)](
-            self.split.windows, self.split.starts, labels, order, cursor, self.epoch, self.steps,
-            windows, self.targets, self.batch, self.salt, augment.mel_scale,
+            self.split.windows, self.split.starts, self.split.labels, order, cursor, self.epoch,
+            self.steps, windows, self.targets, self.batch, self.salt, augment.mel_scale,
             augment.mel_shift, augment.speed, augment.shift, augment.gain, augment.tilt,
             augment.noise, augment.time_mask, augment.band_mask, augment.band_dropout,
             *self.thinned, bands, self.split.windows.shape[1] // bands, windows.shape[1],
-            self.most, self.targets.shape[1], *GATHER_TILE,
+            self.most, self.targets.shape[1], *GATHER_TILE, math.gcd(8, bands),
             AUGMENT=augment.any(),
             WARP=augment.mel_scale + augment.mel_shift + augment.speed + augment.shift > 0,
             DELAY=augment.shift > 0, COLOUR=augment.gain + augment.tilt > 0,
             NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks,
             BAND_MASKS=augment.band_masks, BAND_DROPOUT=augment.band_dropout > 0,
+            num_warps=GATHER_WARPS,
         )  # fmt: skip
+
+    def _forward(self) -> None:
         for layer, norm in enumerate(self.norms):
             h = self.outputs[layer]
             columns = h.shape[1]

@@ -103,70 +103,81 @@ def _uniform(key, row, DRAW: tl.constexpr):
 
 
 @triton.jit
-def _masked(key, row, place, length, widest, MASKS: tl.constexpr, FIRST: tl.constexpr):
-    """Tell which places (C,) of an axis lie in a mask of each row: (R, C)."""
-    inside = (place < 0)[None, :] & (row < 0)[:, None]
-    for mask in tl.static_range(MASKS):
-        size = tl.floor(_uniform(key, row, FIRST + 2 * mask) * (widest + 1))
-        room = tl.maximum(length + 1 - size, 1.0)
-        begin = tl.floor(_uniform(key, row, FIRST + 2 * mask + 1) * room)
-        inside |= (place >= begin[:, None]) & (place < (begin + size)[:, None])
-    return inside
+def _masked(key, row, place, length, widest, FIRST: tl.constexpr):
+    """Tell which places of an axis lie in a mask of each row; rows and places broadcast."""
+    size = tl.floor(_uniform(key, row, FIRST) * (widest + 1))
+    begin = tl.floor(_uniform(key, row, FIRST + 1) * tl.maximum(length + 1 - size, 1.0))
+    past = (place - begin.to(tl.int32)).to(tl.uint32)  # huge before the mask
+    return past < size.to(tl.uint32)
+
+
+@triton.jit
+def _between(where, COUNT: tl.constexpr):
+    """Return the lower of the two places, of COUNT, that a position lies between, and how far on.
+
+    The upper one is the next, so that a load of it needs no address of its own.
+    """
+    where = tl.minimum(tl.maximum(where, 0.0), COUNT - 1.0)
+    lower = tl.minimum(where.to(tl.int32), tl.maximum(COUNT - 2, 0))
+    return lower, where - lower
 
 
 @triton.jit
 def _distorted(
-    source, time, band, key, row, there,
+    source, time, first, key, row,
     mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask, band_dropout,
-    BANDS: tl.constexpr, LENGTH: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr,
-    COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
+    BANDS: tl.constexpr, LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr,
+    DELAY: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
     BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
 ):  # fmt: skip
-    """Return values of windows (R, C) at times and bands (C,), distorted.
+    """Return values of windows, rows (R, 1, 1), at times (U, 1), G bands from the first, (U, 1).
 
     Distortions are those of phonemes/augmentation.py, with draws in the same order.
     """
+    along = tl.arange(0, G)
+    band = first + along
     if WARP:
         pace = 1 + speed * (2 * _uniform(key, row, 2) - 1)
-        when = LENGTH // 2 + (time - LENGTH // 2) * pace[:, None]
+        when = LENGTH // 2 + (time - LENGTH // 2) * pace
         if DELAY:
             drawn = _uniform(key, row, 5 + 2 * (TIME_MASKS + BAND_MASKS))
-            when += (delay * (2 * drawn - 1))[:, None]
-        when = tl.minimum(tl.maximum(when, 0.0), LENGTH - 1.0)
+            when += delay * (2 * drawn - 1)
+        early, later = _between(when, LENGTH)
         scale = 1 + mel_scale * (2 * _uniform(key, row, 0) - 1)
         shift = mel_shift * (2 * _uniform(key, row, 1) - 1)
-        where = tl.minimum(tl.maximum(band * scale[:, None] + shift[:, None], 0.0), BANDS - 1.0)
-        early, low = when.to(tl.int32), where.to(tl.int32)
-        late, high = tl.minimum(early + 1, LENGTH - 1), tl.minimum(low + 1, BANDS - 1)
-        later, higher = when - early, where - low
-        early, late = early * BANDS, late * BANDS
-        a = tl.load(source + early + low, mask=there, other=0.0).to(tl.float32)
-        b = tl.load(source + early + high, mask=there, other=0.0).to(tl.float32)
-        c = tl.load(source + late + low, mask=there, other=0.0).to(tl.float32)
-        d = tl.load(source + late + high, mask=there, other=0.0).to(tl.float32)
+        low, higher = _between(first * scale + shift + along * scale, BANDS)
+        # from the corner of the four values between which a position lies to the others
+        up: tl.constexpr = 1 if BANDS > 1 else 0
+        on: tl.constexpr = BANDS if LENGTH > 1 else 0
+        corner = source + early * BANDS + low
+        a = tl.load(corner).to(tl.float32)
+        b = tl.load(corner + up).to(tl.float32)
+        c = tl.load(corner + on).to(tl.float32)
+        d = tl.load(corner + (on + up)).to(tl.float32)
         a += (c - a) * later
         b += (d - b) * later
         value = a + (b - a) * higher
     else:
-        value = tl.load(source + time * BANDS + band, mask=there, other=0.0).to(tl.float32)
+        value = tl.load(source + time * BANDS + band).to(tl.float32)
     if COLOUR:
         level = gain * (2 * _uniform(key, row, 3) - 1)
         slope = tilt * (2 * _uniform(key, row, 4) - 1)
-        across = 2.0 * band / max(BANDS - 1, 1) - 1
-        value += level[:, None] + slope[:, None] * across
+        rise = slope * (2.0 / max(BANDS - 1, 1))
+        value += level - slope + first * rise + along * rise
     if NOISE:
         place = (time * BANDS + band).to(tl.uint32)
-        bits = _mixed(_mixed(row.to(tl.uint32) + key)[:, None] ^ place)
-        four = (bits & 255) + ((bits >> 8) & 255) + ((bits >> 16) & 255) + (bits >> 24)
-        value += (four.to(tl.float32) - 510) * (noise / 147.8)  # nearly normal
-    if TIME_MASKS:
-        hidden = _masked(key, row, time, LENGTH, time_mask, TIME_MASKS, 5)
+        bits = _mixed(_mixed(row.to(tl.uint32) + key) ^ place)
+        pairs = (bits & 0xFF00FF) + ((bits >> 8) & 0xFF00FF)  # four bytes, added up
+        four = (pairs & 0xFFFF) + (pairs >> 16)
+        value += (four.to(tl.int32).to(tl.float32) - 510) * (noise / 147.8)  # nearly normal
+    for mask in tl.static_range(TIME_MASKS):
+        hidden = _masked(key, row, time, LENGTH, time_mask, 5 + 2 * mask)
         value = tl.where(hidden, 0.0, value)
-    if BAND_MASKS:
-        hidden = _masked(key, row, band, BANDS, band_mask, BAND_MASKS, 5 + 2 * TIME_MASKS)
+    for mask in tl.static_range(BAND_MASKS):
+        hidden = _masked(key, row, band, BANDS, band_mask, 5 + 2 * (TIME_MASKS + mask))
         value = tl.where(hidden, 0.0, value)
     if BAND_DROPOUT:
-        bits = _mixed(_mixed((row.to(tl.uint32) ^ key) + 0x2545F491)[:, None] ^ band.to(tl.uint32))
+        bits = _mixed(_mixed((row.to(tl.uint32) ^ key) + 0x2545F491) ^ band.to(tl.uint32))
         chance = (bits >> 8).to(tl.float32) * (1 / 16777216)
         value = tl.where(chance >= band_dropout, value, 0.0)
     return value
@@ -178,14 +189,16 @@ def gather(
     mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask, band_dropout,
     firsts, counts,
     BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
-    LABELS: tl.constexpr, R: tl.constexpr, C: tl.constexpr, AUGMENT: tl.constexpr,
-    WARP: tl.constexpr, DELAY: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr,
-    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
+    LABELS: tl.constexpr, R: tl.constexpr, U: tl.constexpr, G: tl.constexpr,
+    AUGMENT: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr, COLOUR: tl.constexpr,
+    NOISE: tl.constexpr, TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
+    BAND_DROPOUT: tl.constexpr,
 ):  # fmt: skip
     """Copy the windows and labels, LABELS of each, of the batch under the cursor; count the step.
 
     Windows are distorted, and averaged where the context thins out: average i is of `counts[i]`
-    frames, at most MOST, from `firsts[i]` on.
+    frames, at most MOST, from `firsts[i]` on. They are made in units of G bands of a frame, so
+    that a thread has them all and computes once what it needs to know of the frame.
     """
     if tl.program_id(0) == 0:
         tl.store(steps, tl.load(steps) + 1)
@@ -196,32 +209,33 @@ def gather(
         label = tl.load(labels + frame * LABELS + each, mask=here)
         tl.store(targets + row * LABELS + each, label, mask=here)
     start = tl.load(starts + frame, mask=here, other=0).to(tl.int64)
-    source = frames + start[:, None] * BANDS
-    target = windows + row.to(tl.int64)[:, None] * WIDTH
+    source = (frames + start * BANDS)[:, None, None]
+    target = (windows + row.to(tl.int64) * WIDTH)[:, None, None]
     # not the count of steps, which another program may have raised by now
     key = _mixed(_key(epoch, salt) + tl.load(cursor).to(tl.uint32))
-    for begin in range(0, WIDTH, C):
-        column = begin + tl.arange(0, C)
-        there = here[:, None] & (column < WIDTH)
+    rows = row[:, None, None]
+    for begin in range(0, WIDTH // G, U):
+        unit = begin + tl.arange(0, U)[:, None]
+        there = here[:, None, None] & (unit < WIDTH // G)
+        unit = tl.minimum(unit, WIDTH // G - 1)
+        column = unit * G + tl.arange(0, G)
         if MOST == 1 and not AUGMENT:
-            value = tl.load(source + column, mask=there)
+            value = tl.load(source + column)
         else:
-            time, band = column // BANDS, column % BANDS
+            time, first = unit // (BANDS // G), unit % (BANDS // G) * G
+            value = tl.zeros((R, U, G), tl.float32)
             count = 1
             if MOST > 1:
-                inside = column < WIDTH
-                count = tl.load(counts + time, mask=inside, other=1)
-                time = tl.load(firsts + time, mask=inside, other=0)
-            value = tl.zeros((R, C), tl.float32)
+                count = tl.load(counts + time)
+                time = tl.load(firsts + time)
             for member in tl.static_range(MOST):
-                used = there & (member < count)
                 one = _distorted(
-                    source, time + member, band, key, row, used,
+                    source, tl.minimum(time + member, LENGTH - 1), first, key, rows,
                     mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask,
-                    band_dropout, BANDS, LENGTH, WARP, DELAY, COLOUR, NOISE, TIME_MASKS,
+                    band_dropout, BANDS, LENGTH, G, WARP, DELAY, COLOUR, NOISE, TIME_MASKS,
                     BAND_MASKS, BAND_DROPOUT,
                 )  # fmt: skip
-                value += tl.where(used, one, 0.0)
+                value += tl.where(member < count, one, 0.0)
             value = value / count
         tl.store(target + column, value, mask=there)
 
