@@ -5,7 +5,10 @@ pieces of `PIECE` frames, each with the context of its frames, and for every epo
 pieces are dealt into blocks anew: of each run of as many neighbouring pieces as there
 are blocks, every block gets one, at random. So a block holds a part of every utterance
 longer than that run, and of every speaker, and within it the frames are in random order.
-What is left of the order in the corpus: the frames of a piece pass by in the same block.
+
+Neighbouring frames are nearly the same, and to meet them within one block is to learn them
+by heart sooner. So an epoch takes several turns, in each of which all pieces pass by, dealt
+anew, and every `TURNS`th frame of a piece is trained on: those next to it in other turns.
 
 Two blocks lie on the device at a time. While the batches of one are trained on, the next
 is laid out by a thread, in pinned memory, and copied by the device beside its work.
@@ -29,8 +32,16 @@ from phonemes.inference import Split, place, require_finite
 from phonemes.params import Data, Train
 
 BLOCK = 2**22  # frames of a block, about; at most what a fifth of the free memory holds
-PIECE = 256  # frames; more are laid out faster, less context being laid out twice
+PIECE = 512  # frames; more are laid out faster, less context being laid out twice
+TURNS = 4  # in an epoch; each passes all frames through the device
 RESIDENT_SHARE = 0.7  # of the free memory, at most, that resident frames may take
+
+
+class Dealt(NamedTuple):
+    """What a block is to hold."""
+
+    pieces: NDArray[np.int64]  # (Q,)
+    first: NDArray[np.int64]  # (Q,) first frame of each to be trained on, counted in the piece
 
 
 class Layout(NamedTuple):
@@ -106,6 +117,7 @@ class Blocks:
         seed: int,
         block: int = BLOCK,
         piece: int = PIECE,
+        turns: int = TURNS,
     ) -> None:
         """Make room for two blocks.
 
@@ -116,10 +128,11 @@ class Blocks:
             data: the k and padding that the starts were made with.
             device: where to.
             dtype: of the frames there.
-            batch: B; a block has at least four of them.
+            batch: B; a block is trained on for at least four of them.
             seed: of the dealing.
             block: frames of a block, about.
             piece: frames of a piece, at most.
+            turns: in which all frames pass by in an epoch.
         """
         self.count, bands = frames.shape
         self._frames, self._labels = _shared(frames), _shared(labels)
@@ -132,13 +145,16 @@ class Blocks:
         self._high = np.repeat(ends, pieces) - 1  # and last
         self._first = self._low + within * piece  # first frame of each piece
         self._lengths = np.minimum(piece, self._high + 1 - self._first)
+        sizes = self._lengths + 2 * data.k  # rows of each piece
         if device.type == "cuda":
             row = bands * dtype.itemsize + 4 + 8 * labels[0].size  # bytes, with start and labels
             rows_there = torch.cuda.mem_get_info(device)[0] // 5 // row
-            block = min(block, rows_there * piece // (piece + 2 * data.k))
-        self.blocks = max(1, self.count // max(block, 4 * batch))
-        most = -(-len(self._first) // self.blocks)  # pieces of a block
-        self._rows = rows = most * (piece + 2 * data.k)
+            block = min(block, rows_there * self.count // int(sizes.sum()))
+        dealt = max(1, self.count // max(block, 4 * batch))  # blocks of a turn
+        self.turns = min(turns, max(1, block // (4 * batch))) if dealt > 1 else 1
+        self.blocks = dealt * self.turns  # of an epoch
+        # of a block, at most: as in `deal`, of each run of neighbours it gets one
+        self._rows = rows = int(np.maximum.reduceat(sizes, np.arange(0, len(sizes), dealt)).sum())
         kind = torch.uint8 if labels.max() < 256 else torch.int16
         pinned = device.type == "cuda"
         self._hosts = [
@@ -146,7 +162,7 @@ class Blocks:
                 torch.empty((rows, bands), pin_memory=pinned),
                 torch.empty(rows, dtype=torch.bool, pin_memory=pinned),
                 torch.empty((rows, *labels.shape[1:]), dtype=kind, pin_memory=pinned),
-                torch.empty(most * piece, dtype=torch.int32, pin_memory=pinned),
+                torch.empty(rows, dtype=torch.int32, pin_memory=pinned),
             )
             for _ in range(2)
         ]
@@ -162,8 +178,9 @@ class Blocks:
         )
         self._side = torch.cuda.Stream(device) if pinned else None
         self._copied: list[torch.cuda.Event | None] = [None, None]  # from each host slot
-        self._worker = ThreadPoolExecutor(1)
-        self._cards: dict[int, list[NDArray[np.int64]]] = {}  # pieces of each block, by epoch
+        threads = torch.get_num_threads()  # a new thread may have been told of fewer
+        self.worker = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
+        self._cards: dict[int, list[Dealt]] = {}  # by epoch
         self._layouts: dict[tuple[int, int], Future[Layout]] = {}  # by epoch and block
 
     def begin(self, epoch: int, order: Tensor, generator: torch.Generator) -> None:
@@ -173,13 +190,16 @@ class Blocks:
             InputError: a block has less than a batch.
         """
         self._epoch, self._order, self._generator = epoch, order, generator
-        sizes = [int(self._lengths[block].sum()) for block in self._dealt(epoch)]
+        sizes = [
+            int((-(-(self._lengths[block.pieces] - block.first) // self.turns)).sum())
+            for block in self._dealt(epoch)
+        ]
         if self.blocks > 1 and min(sizes) < self._batch:
             raise InputError(
                 f"a block of frames would hold {min(sizes)}, less than train.batch_size: "
                 "utterances differ too much in length; set train.shuffle to full"
             )
-        self._begins = np.cumsum([0, *sizes])  # in the order
+        self.begins = np.cumsum([0, *sizes])  # of each block in the order, and its end
         self._arrived: list[torch.cuda.Event | None] = []  # when a block is on the device
         self._awaited = 0
         if (epoch, 0) not in self._layouts:
@@ -194,7 +214,7 @@ class Blocks:
         """See that the frames of a step are there, and those of the next block on their way."""
         begin = step * self._batch
         end = min(begin + self._batch, self.count)
-        while self._awaited < self.blocks and end > self._begins[self._awaited]:
+        while self._awaited < self.blocks and end > self.begins[self._awaited]:
             if self._awaited == len(self._arrived):
                 self._upload()
             arrived = self._arrived[self._awaited]
@@ -203,50 +223,58 @@ class Blocks:
             self._awaited += 1
         newest = len(self._arrived)
         # half a block early; by now nobody will read the block before the newest one again
-        if newest < self.blocks and begin >= self._begins[newest - 1 : newest + 1].mean():
+        if newest < self.blocks and begin >= self.begins[newest - 1 : newest + 1].mean():
             self._upload()
 
-    def _dealt(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Return the pieces of each block; at most two epochs are kept."""
+    def _dealt(self, epoch: int) -> list[Dealt]:
+        """Return what each block is to hold; at most two epochs are kept."""
         if epoch not in self._cards:
             random = np.random.default_rng((self._seed, epoch))
             kept = {each: cards for each, cards in self._cards.items() if each == epoch - 1}
-            self._cards = kept | {epoch: deal(len(self._first), self.blocks, random)}
+            count = len(self._first)
+            offsets = random.integers(self.turns, size=count)
+            cards = [
+                Dealt(pieces, (offsets[pieces] + turn) % self.turns)
+                for turn in range(self.turns)
+                for pieces in deal(count, self.blocks // self.turns, random)
+            ]
+            self._cards = kept | {epoch: cards}
         return self._cards[epoch]
 
     def _lay_out_next(self) -> None:
         """Have the block after the newest layout laid out, be it of the next epoch."""
         epoch, number = self._upcoming
         chosen, slot = self._dealt(epoch)[number], self._serial % 2
-        unseen = self._serial < self.blocks
-        self._layouts[epoch, number] = self._worker.submit(self._lay_out, chosen, slot, unseen)
+        unseen = self._serial < self.blocks // self.turns
+        self._layouts[epoch, number] = self.worker.submit(self._lay_out, chosen, slot, unseen)
         self._serial += 1
         self._upcoming = (epoch, number + 1) if number + 1 < self.blocks else (epoch + 1, 0)
 
-    def _lay_out(self, chosen: NDArray[np.int64], slot: int, unseen: bool) -> Layout:
+    def _lay_out(self, chosen: Dealt, slot: int, unseen: bool) -> Layout:
         """Lay pieces out in host memory, once the block that was there has been copied."""
         copied = self._copied[slot]
         if copied is not None:
             copied.synchronize()
-        k, piece = self._data.k, self._piece
+        k = self._data.k
         first, low, high, lengths = (
-            torch.from_numpy(values[chosen])[:, None]
+            torch.from_numpy(values[chosen.pieces])
             for values in (self._first, self._low, self._high, self._lengths)
         )
-        span = torch.arange(piece + 2 * k)
-        size = len(chosen) * len(span)
-        wanted = first - k + span  # (pieces, piece + 2 k)
-        frames = wanted.clamp(low, high)
-        rows, beyond, labels, starts = self._hosts[slot]
-        torch.index_select(self._frames, 0, frames.view(-1), out=rows[:size])
-        torch.ne(frames, wanted, out=beyond[:size].view(frames.shape))
+        sizes = lengths + 2 * k
+        begins = sizes.cumsum(0) - sizes
+        piece = torch.repeat_interleave(sizes)  # (R,) that each row belongs to
+        wanted = torch.arange(len(piece)) + (first - k - begins)[piece]
+        frames = wanted.maximum(low[piece]).minimum(high[piece])
+        rows, beyond, labels, starts = (part[: len(piece)] for part in self._hosts[slot])
+        torch.index_select(self._frames, 0, frames, out=rows)
+        torch.ne(frames, wanted, out=beyond)
         if unseen:
-            require_finite(rows[:size])
-        labels[:size] = self._labels[(first + span).clamp(max=high).view(-1)]
-        here = torch.arange(size, dtype=torch.int32).view(len(chosen), -1)[:, :piece]
-        valid = here[torch.arange(piece) < lengths]
+            require_finite(rows)
+        labels[:] = self._labels[(wanted + k).clamp(max=self.count - 1)]
+        taken = torch.from_numpy(chosen.first)[:, None] + torch.arange(0, self._piece, self.turns)
+        valid = (begins[:, None] + taken)[taken < lengths[:, None]]
         starts[: len(valid)] = valid
-        return Layout(slot, rows[:size], beyond[:size], labels[:size], starts[: len(valid)])
+        return Layout(slot, rows, beyond, labels, starts[: len(valid)])
 
     def _upload(self) -> None:
         """Copy the next block to the device, in the place of the one before the newest."""
@@ -254,7 +282,7 @@ class Blocks:
         layout = self._layouts.pop((self._epoch, number)).result()
         first = layout.slot * self._rows
         half = slice(first, first + len(layout.rows))
-        begin, end = self._begins[number], self._begins[number + 1]
+        begin, end = self.begins[number], self.begins[number + 1]
         labels = self.split.labels
         assert labels is not None
         if self._side:  # the steps launched so far may read what lies there

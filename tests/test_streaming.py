@@ -1,5 +1,6 @@
 """Frames that pass through the device in blocks are trained on like those that stay there."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -20,12 +21,12 @@ from phonemes.training import Training
 CPU = torch.device("cpu")
 
 
-def streamed(lengths, data, batch, block, piece=4, classes=7):
+def streamed(lengths, data, batch, block, piece=4, classes=7, turns=3):
     """Return numbered frames, their starts and labels, and the blocks they pass through in."""
     frames = np.arange(1, lengths.sum() + 1, dtype=np.float32)[:, None]
     starts = window_starts(lengths, data.k, data.padding)
     labels = np.arange(lengths.sum()) % classes
-    blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, batch, 1, block, piece)
+    blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, batch, 1, block, piece, turns)
     return frames, starts, labels, blocks
 
 
@@ -93,17 +94,53 @@ def test_every_block_holds_frames_of_every_speaker():
     lengths = np.full(48, 9)  # four utterances of each of twelve speakers
     speaker = np.repeat(np.arange(12), 4 * 9)
     *_, blocks = streamed(lengths, Data(k=0, padding="zero"), 8, 70, piece=3)
-    assert blocks.blocks == 6
+    assert (blocks.turns, blocks.blocks) == (2, 12)
     windows, _ = epoch(blocks, 8)
     frames = windows.flatten().long().numpy() - 1
-    for block in np.split(frames, 6):
+    for block in np.split(frames, blocks.begins[1:-1]):
         assert set(speaker[block]) == set(range(12))
+
+
+@pytest.mark.parametrize("turns", [2, 3, 5])
+def test_frames_next_to_each_other_are_never_trained_on_in_one_block(turns):
+    lengths = np.array([*range(1, 90), 400])
+    *_, blocks = streamed(lengths, Data(k=1, padding="zero"), 4, 160, piece=8, turns=turns)
+    assert blocks.turns == turns
+    windows, _ = epoch(blocks, 4)
+    frames = windows[..., 1].flatten().long().numpy()[: lengths.sum()] - 1
+    utterance = np.repeat(np.arange(len(lengths)), lengths)
+    piece = (np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)) // 8
+    for block in np.split(frames, blocks.begins[1:-1]):
+        met = np.sort(block)
+        together = (utterance[met[1:]] == utterance[met[:-1]]) & (piece[met[1:]] == piece[met[:-1]])
+        assert np.diff(met)[together].min() >= turns
+
+
+def test_no_more_turns_are_taken_than_leave_four_batches_to_a_block():
+    *_, blocks = streamed(np.full(60, 4), Data(k=0, padding="zero"), 8, 100, turns=9)
+    assert (blocks.turns, blocks.blocks) == (3, 6)
+
+
+def test_a_corpus_of_one_block_passes_once():
+    *_, blocks = streamed(np.full(60, 4), Data(k=0, padding="zero"), 8, 240, turns=3)
+    assert (blocks.turns, blocks.blocks) == (1, 1)
+
+
+def test_blocks_are_laid_out_on_as_many_threads_as_their_maker_has():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    other = threading.Thread(target=torch.set_num_threads, args=(1,))  # for all threads to come
+    other.start()
+    other.join()
+    *_, blocks = streamed(np.full(60, 4), Data(k=0, padding="zero"), 8, 40)
+    assert blocks.worker.submit(torch.get_num_threads).result() == 2
+    torch.set_num_threads(threads)
 
 
 def test_blocks_and_their_order_differ_from_epoch_to_epoch():
     lengths = np.full(60, 4)
     *_, blocks = streamed(lengths, Data(k=0, padding="zero"), 8, 40)
-    assert blocks.blocks == 6
+    assert (blocks.turns, blocks.blocks) == (1, 6)
     first, second = (epoch(blocks, 8, number)[0] for number in (0, 1))
     again = epoch(blocks, 8, 0)[0]
     assert not torch.equal(first, second)
@@ -115,7 +152,7 @@ def test_blocks_and_their_order_differ_from_epoch_to_epoch():
 def test_two_blocks_at_most_are_on_the_device():
     lengths = np.full(400, 8)
     *_, blocks = streamed(lengths, Data(k=0, padding="zero"), 8, 160, piece=8)
-    assert blocks.blocks == 20
+    assert (blocks.turns, blocks.blocks) == (3, 60)
     assert len(blocks.split.labels) == 2 * 160
 
 
@@ -151,8 +188,8 @@ def streaming_training(params):
     data, lengths = Data(k=1, padding="zero"), np.full(60, 5)
     frames, starts, labels, _ = streamed(lengths, data, params.batch_size, 70)
     frames = frames / frames.max()
-    blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, params.batch_size, 1, 70)
-    assert blocks.blocks > 2
+    blocks = Blocks(frames, starts, labels, data, CPU, torch.float32, params.batch_size, 1, 140)
+    assert (blocks.turns, blocks.blocks) == (2, 4)
     torch.manual_seed(3)
     network = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 7))
     dev = place(frames, starts, labels, data, CPU, torch.float32)
