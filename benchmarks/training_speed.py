@@ -38,9 +38,10 @@ from phonemes.context import window_starts
 from phonemes.device import choose_device, choose_precision
 from phonemes.inference import Split, classify, gather, place
 from phonemes.model import Architecture, build
+from phonemes.optimizer import Optimizer
 from phonemes.params import UNDISTORTED, Augment, Data, Train, load
 from phonemes.streaming import Blocks
-from phonemes.training import Training, make_optimizer
+from phonemes.training import Training
 
 HIDDEN = (1024, 1024, 1024, 512, 256, 256)
 BANDS, CLASSES, K = 40, 71, 32
@@ -269,7 +270,7 @@ def eager(train: Train, split: Split, dtype: torch.dtype, compiled: bool) -> Mea
     (inputs, _), *_, (_, classes) = products()
     network = plain_network(train, inputs, classes).to(device).train()
     forward = torch.compile(network) if compiled else network
-    optimizer = make_optimizer(network, train)
+    optimizer = Optimizer(network, train)
     count, totals = len(split.starts), torch.zeros(2, device=device)
     assert split.labels is not None
     every = split.labels
@@ -277,7 +278,7 @@ def eager(train: Train, split: Split, dtype: torch.dtype, compiled: bool) -> Mea
     def step() -> int:
         frames = torch.randint(count, (train.batch_size,), device=device)
         labels = every[frames]
-        optimizer.zero_grad()
+        optimizer.clear()
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             logits = forward(gather(split, frames))
         loss = F.cross_entropy(logits.float(), labels)

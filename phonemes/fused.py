@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from phonemes import kernels
 from phonemes.inference import Outcomes, Split
 from phonemes.model import Apart, Thinning
+from phonemes.optimizer import Optimizer
 from phonemes.params import Train
 
 LARGE = 8192  # rows of a batch from which on other tiles are faster
@@ -74,7 +75,7 @@ class FusedStep:
     def __init__(
         self,
         network: nn.Sequential,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         split: Split,
         batch: int,
         params: Train,
@@ -131,7 +132,7 @@ class FusedStep:
     def _flatten(
         self,
         network: nn.Sequential,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         shapes: dict[Tensor, tuple[int, int]],
     ) -> None:
         """Lay parameters, copies, gradients and the optimizer's state out flat.
@@ -148,8 +149,7 @@ class FusedStep:
             (2, ends[-1]), dtype=torch.bfloat16, device=device
         )
         self.steps = torch.zeros((), device=device)
-        self.betas = optimizer.defaults.get("betas", (self.params.momentum, 0.0))
-        self.eps = optimizer.defaults.get("eps", 0.0)
+        self.betas, self.eps = optimizer.betas, optimizer.eps
         for parameter, begin in self.begins.items():
             weight, first, second = (
                 flat[begin : begin + parameter.numel()].view_as(parameter)

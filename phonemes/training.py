@@ -23,6 +23,7 @@ from tqdm import tqdm
 from phonemes.augmentation import distort, draw
 from phonemes.errors import InputError
 from phonemes.inference import Split, classify, gather
+from phonemes.optimizer import Optimizer
 from phonemes.params import Train
 from phonemes.schedule import rate_factor
 from phonemes.streaming import Blocks
@@ -109,17 +110,6 @@ def beside(labels: Tensor, neighbours: int) -> tuple[Tensor, Tensor, Tensor]:
     return before, own, after
 
 
-def make_optimizer(network: nn.Module, train: Train) -> torch.optim.Optimizer:
-    """Return the optimizer that `train` names; its rate is a tensor, so that a graph reads it."""
-    weights = list(network.parameters())
-    rate = torch.tensor(train.lr, device=weights[0].device)
-    decay = train.weight_decay
-    if train.optimizer == "sgd":
-        return torch.optim.SGD(weights, rate, train.momentum, weight_decay=decay, fused=True)
-    kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
-    return kind(weights, rate, weight_decay=decay, fused=True, capturable=weights[0].is_cuda)
-
-
 def mean_state(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return the mean of a network's states after several epochs, each counting the same.
 
@@ -167,7 +157,7 @@ class Training:
         self._count = count
         self.device, self.dtype = device, dtype
         self.weights = None if weights is None else weights.to(device)
-        self.optimizer = make_optimizer(network, params)
+        self.optimizer = Optimizer(network, params)
         self.batch = min(params.batch_size, count)
         self.steps = math.ceil(count / self.batch)
         if params.normalization == "batch" and self.batch < 2:
@@ -235,12 +225,8 @@ class Training:
         """Go on from a `state`; torch's random state becomes what it was then."""
         self.network.load_state_dict(state["network"])
         for weight, values in zip(self.network.parameters(), state["optimizer"], strict=True):
-            own = self.optimizer.state[weight]
             for name, value in values.items():
-                if name in own:
-                    own[name].copy_(value)  # in place: a recorded graph reads this tensor
-                else:
-                    own[name] = value.clone()
+                self.optimizer.state[weight][name].copy_(value)  # which a recorded graph reads
         self._generator.set_state(state["order"])
         torch.set_rng_state(state["random"])
         if state["device_random"] is not None:
@@ -272,7 +258,7 @@ class Training:
         for weight in weights:
             needed.pop(weight.untyped_storage().data_ptr(), None)
         state = [value for values in self.optimizer.state.values() for value in values.values()]
-        for value in state:  # a new optimizer's step count, moments and velocity are all zero
+        for value in state:
             value.zero_()
         self.network.load_state_dict(before)
         own = 2 * _bytes(*weights) + _bytes(*state) + sum(needed.values())
@@ -435,7 +421,7 @@ class Training:
             apart = windows.view(self.batch, -1, self.train.windows.stride(0))  # (B, W, C)
             drawn = draw(self.params.augment, apart)
             windows = distort(apart, self.params.augment, drawn).flatten(1)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.clear()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(windows).float()
         logits = logits.view(self.batch, -1, logits.shape[-1])  # (B, D, P)
@@ -456,8 +442,7 @@ class Training:
         loss.backward()
         if self.params.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"].copy_(self._rates[self._cursor][0])
+        self.optimizer.rate.copy_(self._rates[self._cursor][0])
         self.optimizer.step()
         correct = (logits[:, n].detach().argmax(1) == labels[:, n]).sum()
         loss = loss.detach()

@@ -20,8 +20,8 @@ from phonemes.context import window_starts
 from phonemes.fitting import Arrays, labels_told
 from phonemes.inference import gather, place
 from phonemes.model import ACTIVATIONS, Architecture, Thinning, build
+from phonemes.optimizer import Optimizer
 from phonemes.params import Data
-from phonemes.training import make_optimizer
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when triton is imported
@@ -177,7 +177,7 @@ def dropped(dropout=0.5, step=0, salt=0, rows=64, columns=32):
 def salts(params, seed):
     network = build(Architecture.of(replace(params, seed=seed), 3, BANDS, CLASSES)).to(DEVICE)
     params = replace(params, seed=seed)
-    return FusedStep(network, make_optimizer(network, params), split(params), BATCH, params).salts
+    return FusedStep(network, Optimizer(network, params), split(params), BATCH, params).salts
 
 
 @pytest.mark.parametrize("dropout", [0.05, 0.5, 0.95])
@@ -362,7 +362,7 @@ def check_windows(params, bands, k):
     labels = rng.integers(0, CLASSES, FRAMES)
     placed = place(frames, starts, labels, Data(k, "zero"), DEVICE, torch.bfloat16)
     network = build(Architecture.of(params, 2 * k + 1, bands, CLASSES)).to(DEVICE).train()
-    step = FusedStep(network, make_optimizer(network, params), placed, BATCH, params)
+    step = FusedStep(network, Optimizer(network, params), placed, BATCH, params)
     order = torch.randperm(FRAMES).to(DEVICE)
     rates, totals = torch.zeros(STEPS, device=DEVICE), torch.zeros(3, dtype=torch.float64)
     cursor = torch.zeros(1, dtype=torch.int64, device=DEVICE)
@@ -400,7 +400,7 @@ class Bench(NamedTuple):
     """A fused step and what it reads."""
 
     network: nn.Sequential
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     step: FusedStep
     order: torch.Tensor
     cursor: torch.Tensor
@@ -427,7 +427,7 @@ def bench(params, seed=0):
             if isinstance(layer, nn.BatchNorm1d):
                 layer.weight.uniform_(0.5, 1.5)
                 layer.bias.normal_(0, 0.3)
-    optimizer = make_optimizer(network, params)
+    optimizer = Optimizer(network, params)
     step = FusedStep(network, optimizer, split(params), BATCH, params)
     order = torch.randperm(FRAMES, generator=torch.Generator().manual_seed(3))
     return Bench(

@@ -29,7 +29,6 @@ from phonemes.training import (
     Teacher,
     Training,
     class_weights,
-    make_optimizer,
     mean_state,
 )
 
@@ -783,20 +782,6 @@ def test_no_scheme_means_no_weights():
 
 
 # --- odds and ends
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)],
-)
-def test_the_optimizer_is_the_one_named(tiny, name, kind):
-    params = replace(tiny, optimizer=name, momentum=0.9, weight_decay=0.05, lr=0.03)
-    optimizer = make_optimizer(nn.Linear(2, 2), params)
-    assert type(optimizer) is kind
-    (group,) = optimizer.param_groups
-    assert float(group["lr"]) == pytest.approx(0.03)
-    assert group["weight_decay"] == 0.05
-    assert group.get("momentum", 0.9) == 0.9
 
 
 def test_bfloat16_learns_too(tiny, one_side):
