@@ -54,10 +54,8 @@ def utterance_lengths(starts: Starts) -> NDArray[np.int64]:
     return np.diff(begins, append=len(starts))
 
 
-def pad(frames: Frames, starts: Starts, k: int, padding: str, out: Frames | None = None) -> Frames:
+def pad(frames: Frames, starts: Starts, k: int, padding: str) -> Frames:
     """Lay the frames of a split, (N, C), out with padding: (R, C) float32, R = last start + W.
-
-    They are written to `out` where it is given.
 
     Raises:
         InputError: the starts are not those of these frames, this k and this padding.

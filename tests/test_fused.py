@@ -451,7 +451,7 @@ def plain_loop(made, params, masks=None):
     """
     network = copy.deepcopy(made.network)
     if masks:
-        network = nn.Sequential(*(Given() if type(it) is nn.Dropout else it for it in network))
+        network = nn.Sequential(*(Given() if isinstance(it, nn.Dropout) else it for it in network))
     givens = [layer for layer in network if isinstance(layer, Given)]
     kinds = {
         "sgd": lambda it: torch.optim.SGD(

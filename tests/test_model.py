@@ -15,6 +15,7 @@ from phonemes.model import (
     ACTIVATIONS,
     NORMALIZATIONS,
     Architecture,
+    Dropout,
     Residual,
     Thinning,
     Trained,
@@ -27,7 +28,7 @@ from phonemes.model import (
 )
 
 CPU = torch.device("cpu")
-FEED_FORWARD = (nn.Linear, nn.BatchNorm1d, nn.LayerNorm, nn.Dropout, *ACTIVATIONS.values())
+FEED_FORWARD = (nn.Linear, nn.BatchNorm1d, nn.LayerNorm, Dropout, *ACTIVATIONS.values())
 COURSE = Architecture(
     inputs=71 * 40,  # k = 35 frames on each side, 40 coefficients
     classes=71,
@@ -111,7 +112,7 @@ def test_a_network_at_rest_has_averages_and_normalization_folded_into_its_produc
     windows = torch.randn(9, 18)
     resting = folded(network, torch.float32)
     torch.testing.assert_close(resting(windows), network.eval()(windows))
-    assert not any(type(layer) in (Thinning, nn.Dropout) for layer in resting.modules())
+    assert not any(isinstance(layer, Thinning | nn.Dropout) for layer in resting.modules())
     left = sum(type(layer) is nn.BatchNorm1d for layer in resting.modules())
     assert left == (2 if residual else 0)  # those that follow a sum
 
@@ -165,9 +166,46 @@ def test_layers_are_as_wide_as_asked():
     assert norms == [8, 6, 7]
 
 
-def test_dropout_zeroes_the_share_asked_for():
+def test_every_block_drops_the_share_asked_for():
     dropped = [layer.p for layer in build(SMALL) if isinstance(layer, nn.Dropout)]
     assert dropped == [0.2, 0.2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5, 0.95])
+def test_dropout_zeroes_that_share_of_the_values_and_scales_the_others(share, dtype):
+    torch.manual_seed(0)
+    dropped = Dropout(share)(torch.ones(999, 333, dtype=dtype))
+    kept = dropped != 0
+    scale = torch.tensor(1 / (1 - share), dtype=dtype)
+    assert torch.equal(dropped, kept * scale)
+    deviation = (share * (1 - share) / kept.numel()) ** 0.5
+    assert kept.double().mean().item() == pytest.approx(1 - share, abs=5 * deviation)
+    for axis in (0, 1):  # no row or column more than the others
+        shares = kept.double().mean(axis)
+        expected = (share * (1 - share) / kept.shape[axis]) ** 0.5
+        assert shares.std().item() == pytest.approx(expected, rel=0.2)
+
+
+def test_dropout_drops_other_values_each_time_and_their_gradients():
+    layer, values = Dropout(0.5), torch.ones(50, 7, requires_grad=True)
+    first, second = layer(values), layer(values)
+    assert not torch.equal(first, second)
+    first.sum().backward()
+    assert torch.equal(values.grad, first.detach())
+
+
+def test_dropout_at_rest_does_nothing():
+    values = torch.randn(5, 3)
+    assert torch.equal(Dropout(0.5).eval()(values), values)
+
+
+def test_dropout_follows_torchs_random_state():
+    values = torch.ones(40, 9)
+    torch.manual_seed(4)
+    first = Dropout(0.5)(values)
+    torch.manual_seed(4)
+    assert torch.equal(Dropout(0.5)(values), first)
 
 
 @pytest.mark.parametrize(
