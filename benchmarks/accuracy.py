@@ -191,7 +191,7 @@ def trained(
     ) -> Trained:
         nonlocal history, seconds
         training, architecture = fitting.prepare(
-            seen, judged, classes, device, dtype, data, how, phonemes, taught
+            seen, judged, phonemes, device, dtype, data, how, taught
         )
         training.rehearse()
         started = time.perf_counter()
@@ -212,7 +212,7 @@ def trained(
         plain, better = ((each.argmax(1) == labels).double().mean().item() for each in told)
         return Result(plain, better, seconds, time.perf_counter() - began, history)
 
-    inputs = seen, judged, classes, device, dtype
+    inputs = seen, judged, phonemes, device, dtype
     left_out = without_parts(*inputs, params, fit) if params.train.distill else None
     taught = as_posteriors(left_out[1], classes) if left_out else None
     first = fit(seen, judged, data, params.train, ALL, taught)

@@ -77,12 +77,11 @@ def _teacher(
 def prepare(
     train: Arrays,
     dev: Arrays,
-    classes: int,
+    phonemes: Sequence[str],
     device: torch.device,
     dtype: torch.dtype,
     data: Data,
     params: Train,
-    phonemes: Sequence[str] = (),
     posteriors: NDArray[np.float32] | None = None,
 ) -> tuple[Training, Architecture]:
     """Return a training that is ready to start, and what its network is.
@@ -92,12 +91,11 @@ def prepare(
     Args:
         train: what the network learns from.
         dev: on which its best epoch is chosen.
-        classes: P.
+        phonemes: (P,) names in the order of the labels.
         device: where to compute.
         dtype: in which precision.
         data: what the windows are.
         params: what the network is and how it is trained.
-        phonemes: (P,) names in the order of the labels, for `train.auxiliary`.
         posteriors: (N, P) what other networks make of train's frames, for `train.distill`;
             then the frames stay on the device, see `require_resident`. None: the labels are
             all there is to learn.
@@ -106,6 +104,7 @@ def prepare(
         InputError: dev's windows are not the network's, frames are not finite, or there are
             no auxiliary labels for such phonemes.
     """
+    classes = len(phonemes)
     judged = place(*dev, data, device, dtype)
     labels = labels_told(train, params, phonemes)
     split = train.frames, train.starts, labels, data

@@ -77,7 +77,7 @@ def second_params(train: Train, refine: Refine, member: int) -> Train:
 def without_parts(
     train: Arrays,
     dev: Arrays,
-    classes: int,
+    phonemes: Sequence[str],
     device: torch.device,
     dtype: torch.dtype,
     params: Params,
@@ -90,7 +90,7 @@ def without_parts(
     Args:
         train: what they learn from.
         dev: on which each network's best epoch is chosen.
-        classes: P.
+        phonemes: (P,) names in the order of the labels.
         device: where to compute.
         dtype: in which precision.
         params: how many networks there are and how they are trained.
@@ -107,7 +107,7 @@ def without_parts(
     lengths, folds = utterance_lengths(train.starts), params.refine.folds
     data, batch = params.data, params.runtime.batch_size
     if params.train.distill:
-        require_resident(train, classes, device, dtype, params.train)
+        require_resident(train, len(phonemes), device, dtype, params.train)
     others, unheard = [], []
     for number, part in enumerate(parts(len(lengths), folds), 1):
         left_out = np.isin(np.arange(len(lengths)), part)

@@ -7,9 +7,8 @@ from phonemes.files import replacing
 from phonemes.fitting import prepare
 from phonemes.params import Params
 from phonemes.range_test import FALLEN, Point, rising, suggest, sweep
-from phonemes.stored import read_phonemes
 from phonemes.training import BAR_SECONDS
-from stages import CORPUS, RATES, run
+from stages import RATES, run
 from stages.train import read
 
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 300
@@ -20,8 +19,7 @@ def main(params: Params) -> None:
 
     They learn from labels alone: with train.distill a teacher would have to be trained first.
     """
-    phonemes = read_phonemes(CORPUS)
-    training, _ = prepare(*read(params), params.data, params.train, phonemes)
+    training, _ = prepare(*read(params), params.data, params.train)
     print(
         f"{STEPS} steps of {training.batch:,} frames, learning rate {LOWEST:g} to {HIGHEST:g}, "
         f"on {training.device}, {str(training.dtype).removeprefix('torch.')}",

@@ -28,7 +28,7 @@ class Inputs(NamedTuple):
 
     train: Arrays
     dev: Arrays
-    classes: int
+    phonemes: Sequence[str]
     device: torch.device
     dtype: torch.dtype
 
@@ -36,15 +36,15 @@ class Inputs(NamedTuple):
 def read(params: Params) -> Inputs:
     """Read both splits."""
     device = choose_device(params.runtime.device)
-    classes = len(read_phonemes(CORPUS))
+    phonemes = read_phonemes(CORPUS)
     arrays = {}
     for split in ("train", "dev"):
         starts = read_starts(CONTEXT / f"{split}.npy")
         frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
-        labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
+        labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), len(phonemes))
         arrays[split] = Arrays(frames, starts, labels)
     dtype = choose_precision(params.train.precision, device)
-    return Inputs(arrays["train"], arrays["dev"], classes, device, dtype)
+    return Inputs(arrays["train"], arrays["dev"], phonemes, device, dtype)
 
 
 def announce(training: Training) -> None:
@@ -74,10 +74,10 @@ def start(
 
     The posteriors, (N, P) of train's frames, are what there is to learn beside the labels.
     """
-    training, architecture = prepare(*inputs, data, how, read_phonemes(CORPUS), posteriors)
+    training, architecture = prepare(*inputs, data, how, posteriors)
     announce(training)
     blocks = training.blocks.blocks if training.blocks else 0
-    ways = [inputs.device, inputs.dtype, inputs.classes, training.fused is None, blocks]
+    ways = [inputs.device, inputs.dtype, inputs.phonemes, training.fused is None, blocks]
     arrays = [*inputs.train, *inputs.dev, *([] if posteriors is None else [posteriors])]
     key = run_key(how, data, arrays, ways)
     return training, architecture, Checkpoints(checkpoint_folder(), key, kept)
@@ -128,7 +128,7 @@ def main(params: Params) -> None:
     if refine.folds:  # that it can be cut is seen before long work
         parts(len(utterance_lengths(inputs.train.starts)), refine.folds)
     left_out = without_parts(*inputs, params, another) if params.train.distill else None
-    taught = as_posteriors(left_out[1], inputs.classes) if left_out else None
+    taught = as_posteriors(left_out[1], len(inputs.phonemes)) if left_out else None
     if left_out:
         print("\nall of train, taught by these", flush=True)
     training, architecture, checkpoints = start(inputs, params.data, params.train, kept, taught)

@@ -75,7 +75,7 @@ frames = numpy.random.default_rng(0).normal(size=(70, 5)).astype(numpy.float32)
 starts = window_starts(lengths, data.k, data.padding)
 arrays = fitting.Arrays(frames, starts, (numpy.arange(70) % 3).astype(numpy.uint8))
 training, _ = fitting.prepare(
-    arrays, arrays, 3, torch.device("cpu"), torch.float32, data, train, ["SIL", "AA0", "B"]
+    arrays, arrays, ["SIL", "AA0", "B"], torch.device("cpu"), torch.float32, data, train
 )
 training.rehearse()
 print(len(list(training.epochs(False))), "torch._dynamo" in sys.modules)

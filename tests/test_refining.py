@@ -28,6 +28,7 @@ from stages import MODEL, PREDICTIONS, SCORES
 
 CPU = torch.device("cpu")
 CLASSES, BANDS = 5, 3
+NAMES = ("SIL", "AA0", "B", "S", "T")
 LENGTHS = {"train": np.array([9, 4, 7, 6, 8]), "dev": np.array([5, 6])}
 
 
@@ -72,7 +73,7 @@ class Watched:
         self.calls = []
 
     def __call__(self, train, dev, data, how, which):
-        training, architecture = prepare(train, dev, CLASSES, CPU, torch.float32, data, how)
+        training, architecture = prepare(train, dev, NAMES, CPU, torch.float32, data, how)
         list(training.epochs(progress=False))
         self.calls.append((train, dev, data, how, which))
         return Trained(architecture, training.best_state)
@@ -80,7 +81,7 @@ class Watched:
 
 def refined(first, train, dev, params, fit):
     """Return the networks without a part of train, and the second ones over all."""
-    others, unheard = without_parts(train, dev, CLASSES, CPU, torch.float32, params, fit)
+    others, unheard = without_parts(train, dev, NAMES, CPU, torch.float32, params, fit)
     firsts = [first, *others]
     return others, second_networks(firsts, unheard, train, dev, CPU, torch.float32, params, fit)
 
@@ -157,12 +158,10 @@ def test_a_network_is_taught_by_those_that_never_saw_the_utterance(params, neigh
     params = replace(params, train=how)
     train, dev = arrays("train", params.data), arrays("dev", params.data)
     fit = Watched()
-    others, unheard = without_parts(train, dev, CLASSES, CPU, torch.float32, params, fit)
+    others, unheard = without_parts(train, dev, NAMES, CPU, torch.float32, params, fit)
     assert [call[3].distill for call in fit.calls] == [0, 0]
     taught = as_posteriors(unheard, CLASSES)
-    training, _ = prepare(
-        train, dev, CLASSES, CPU, torch.float32, params.data, how, posteriors=taught
-    )
+    training, _ = prepare(train, dev, NAMES, CPU, torch.float32, params.data, how, taught)
     split = place(train.frames, train.starts, None, params.data, CPU, torch.float32)
     without = [posteriors(other.network(CPU), split, 100, torch.float32) for other in others]
     # parts are utterances 0 to 2, 20 frames, and 3 and 4, and what is learnt from is the rest
@@ -184,9 +183,7 @@ def test_the_posteriors_that_teach_lie_there_in_the_precision_of_training(params
     train, dev = arrays("train", params.data), arrays("dev", params.data)
     how = replace(params.train, distill=0.5)
     taught = np.full((34, CLASSES), 1 / CLASSES, np.float32)
-    training, _ = prepare(
-        train, dev, CLASSES, CPU, torch.bfloat16, params.data, how, posteriors=taught
-    )
+    training, _ = prepare(train, dev, NAMES, CPU, torch.bfloat16, params.data, how, taught)
     assert training.teacher.posteriors.dtype == torch.bfloat16
     list(training.epochs(progress=False))
 
@@ -200,7 +197,7 @@ def test_frames_that_pass_through_in_blocks_cannot_be_distilled(params, monkeypa
     train, dev = arrays("train", params.data), arrays("dev", params.data)
     fit = Watched()
     with pytest.raises(InputError, match=STREAMS):
-        without_parts(train, dev, CLASSES, CPU, torch.float32, params, fit)
+        without_parts(train, dev, NAMES, CPU, torch.float32, params, fit)
     assert fit.calls == []
 
     def full(*_):
