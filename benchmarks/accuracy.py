@@ -66,6 +66,10 @@ PARTS: dict[str, dict[str, Any]] = {
     "auxiliary labels": {"auxiliary": True},
     "shifts of two frames": {"augment": {"shift": 2}},
     "bands dropped, 0.1": {"augment": {"band_dropout": 0.1}},
+    "width 1024": {"hidden": [1024] * 7},
+    "width 2048": {"hidden": [2048] * 7},
+    "five hidden layers": {"hidden": [1536] * 5},
+    "nine hidden layers": {"hidden": [1536] * 9},
 }
 
 
@@ -114,6 +118,10 @@ def rows(study: str) -> Iterator[Row]:
             yield Row(f"residual, short: {name}", with_recipe("residual", train=SHORT | change))
         unshrunk = with_recipe("residual", train=SHORT, normalize={"prior": 0})
         yield Row("residual, short: statistics of the utterance alone", unshrunk)
+        for k in (25, 45):
+            yield Row(
+                f"residual, short: k {k}", with_recipe("residual", train=SHORT, data={"k": k})
+            )
         taught = {"train": SHORT | {"distill": 0.33}, "refine": {"folds": 5, "members": 0}}
         yield Row("residual, short: a third from a teacher", with_recipe("residual", **taught))
     else:
@@ -121,6 +129,7 @@ def rows(study: str) -> Iterator[Row]:
         for share in (0.1, 0.3):
             yield Row(f"course, {share:.0%} of train", course, share)
             yield Row(f"residual, short: all, {share:.0%} of train", short, share)
+            yield Row(f"residual, {share:.0%} of train", with_recipe("residual"), share)
         yield Row("course", course)
         yield Row("residual, short: all", short)
 

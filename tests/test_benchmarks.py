@@ -1,5 +1,6 @@
 """The benchmark compares like with like: the same windows, and operations counted right."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bad_data import SMALL, set_params, write_flat
 
-from benchmarks import accuracy, training_speed
+import stages
+from benchmarks import accuracy, first_step, training_speed
 from benchmarks.training_speed import PaddedArray, PaddedUtterances
 from phonemes.context import window_starts
 from phonemes.inference import gather, place
@@ -172,3 +175,22 @@ def test_a_distilled_network_is_scored_with_its_own_history(corpus, shipped, tin
     assert list(again) == ["", ", refined"]
     assert again[""].accuracy == result.accuracy
     assert again[""].history == again[", refined"].history
+
+
+# --- from the start of a process
+
+
+def test_the_parts_of_a_start_are_timed_one_after_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    set_params(SMALL)
+    write_flat()
+    for stage in ("corpus", "normalize", "context"):
+        stages.run(importlib.import_module(f"stages.{stage}").main)
+    monkeypatch.setattr("sys.argv", ["first_step", str(tmp_path), "--runs", "2"])
+    capsys.readouterr()
+    first_step.main()
+    table = [line.rsplit(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert [name for name, *_ in table] == [*first_step.PARTS, "in all"]
+    for seconds in zip(*(map(float, values) for _, *values in table), strict=True):
+        assert all(second >= 0 for second in seconds)
+        assert sum(seconds[:-1]) == pytest.approx(seconds[-1], abs=0.03)
