@@ -172,7 +172,6 @@ def small_disk(tmp_path):
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"a small disk needs Linux and root: {error}")
     yield disk
-    os.chdir(tmp_path)
     subprocess.run(["umount", "--lazy", str(disk)], check=True)  # an error may hold a file open
 
 
