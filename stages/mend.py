@@ -1,17 +1,20 @@
-"""Remove files of DVC's own that it was killed while writing, so that `dvc repro` goes on.
+"""Remove what DVC was killed while writing for itself, so that `dvc repro` goes on.
 
-DVC empties dvc.lock and .dvc/tmp/rwlock and then writes them; between the two it leaves
-them unreadable when it is killed, and refuses to run. Nothing is lost with them: what was
-computed lies in DVC's run cache, and locks of a dead process mean nothing. No stage of
-dvc.yaml; `make reproduce` begins with it.
+DVC empties dvc.lock and .dvc/tmp/rwlock and then writes them, and makes the folder of a run
+in its run cache before what lies there; when it is killed between the two it refuses to run
+from then on. Nothing is lost with what is removed: what was computed lies in DVC's cache, and
+locks of a dead process mean nothing. No stage of dvc.yaml; `make reproduce` begins with it.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+from dvc.exceptions import NotDvcRepoError
+from dvc.repo import Repo
 from dvc.rwlock import SCHEMA as RWLOCK
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA as LOCKFILE
 from voluptuous import Invalid
@@ -35,14 +38,25 @@ def half_written(path: Path) -> bool:
     return False
 
 
+def unfinished() -> list[Path]:
+    """Return DVC's files that are half written, and folders of runs with nothing in them."""
+    try:
+        runs = Path(os.path.relpath(Repo().stage_cache.cache_dir))
+    except NotDvcRepoError:
+        runs = Path(".dvc/cache/runs")
+    empty = [path for path in runs.glob("*/*") if path.is_dir() and not any(path.iterdir())]
+    return [*filter(half_written, READERS), *empty]
+
+
 def main() -> None:
     """Remove what is unreadable, unless somebody is writing it just now."""
-    for path in READERS:
-        if half_written(path):
-            time.sleep(WAIT)
-            if half_written(path):
-                path.unlink()
-                print(f"removed {path}, which DVC was killed while writing")
+    found = unfinished()
+    if not found:
+        return
+    time.sleep(WAIT)
+    for path in set(found) & set(unfinished()):
+        path.rmdir() if path.is_dir() else path.unlink()
+        print(f"removed {path}, which DVC was killed while writing")
 
 
 if __name__ == "__main__":

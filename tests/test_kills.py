@@ -122,12 +122,12 @@ class Started:
 
 
 def mended(project: Path, output: str) -> str:
-    """Have the file of DVC removed that it could not read after a kill; return its name or ""."""
-    if not re.search(r"dvc\.lock|RWLock-file", output):
+    """Have that of DVC removed which it could not read after a kill; return its name or ""."""
+    if not re.search(r"dvc\.lock|RWLock-file|not 'NoneType'", output):
         return ""
     found = run(project, sys.executable, "-m", "stages.mend")
     names = re.findall("removed (.*), which DVC was killed while writing", found)
-    return " and ".join(names)
+    return " and ".join(sorted({"a run" if "/runs/" in name else name for name in names}))
 
 
 def repro(project: Path, faults: Counter) -> str:
@@ -415,6 +415,19 @@ def test_what_dvc_leaves_half_written_is_mended(undisturbed, tmp_path, faults, n
     (project / name).write_bytes(content[: int(share * len(content))])  # as DVC leaves it
     output = repro(project, faults)
     assert not {"corpus", "normalize", "train", "predict"} & {*ran(output)}
+    check_undisturbed(project, undisturbed)
+
+
+def test_a_run_that_dvc_had_only_begun_to_keep_is_mended(undisturbed, tmp_path, faults):
+    project = tmp_path / "project"
+    shutil.copytree(undisturbed, project, symlinks=True)
+    for kept in (project / ".dvc/cache/runs").glob("*/*/*"):
+        kept.unlink()  # as DVC leaves it
+    (project / "dvc.lock").unlink()
+    before = faults["a run left unreadable by DVC"]
+    output = repro(project, faults)
+    assert faults["a run left unreadable by DVC"] == before + 1
+    assert {*ran(output)} == {*STAGES}
     check_undisturbed(project, undisturbed)
 
 
