@@ -1,11 +1,11 @@
 """Train the classifier: data/normalized, data/context and labels -> model and history."""
 
+import csv
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -19,7 +19,7 @@ from phonemes.model import Architecture, Trained, save_model
 from phonemes.params import Data, Params, Train
 from phonemes.refining import parts, second_networks, without_parts
 from phonemes.stored import read_frames, read_labels, read_phonemes, read_starts
-from phonemes.training import DivergedError, Training
+from phonemes.training import DivergedError, Epoch, Training
 from stages import CONTEXT, CORPUS, HISTORY, MODEL, NORMALIZED, checkpoint_folder, run
 
 
@@ -105,8 +105,9 @@ def keep(training: Training, first: Sequence[Trained], second: Sequence[Trained]
     with replacing(MODEL) as path:
         facts = {"epoch": best.epoch, "dev_accuracy": best.dev_accuracy}
         save_model(path, first, second, facts)
-    with replacing(HISTORY) as path:
-        pd.DataFrame(training.history).to_csv(path, index=False, lineterminator="\n")
+    with replacing(HISTORY) as path, path.open("w", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerows([Epoch._fields, *training.history])
     print(
         f"kept epoch {best.epoch} of {len(training.history)}, the best on dev accuracy: "
         f"{best.dev_accuracy:.4f}"

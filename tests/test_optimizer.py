@@ -1,4 +1,4 @@
-"""Weights move as torch's own optimizers move them, and no compiler is imported for it."""
+"""Weights move as torch's own optimizers move them, and nothing large is imported for it."""
 
 import subprocess
 import sys
@@ -80,12 +80,12 @@ training, _ = fitting.prepare(
     arrays, arrays, ["SIL", "AA0", "B"], torch.device("cpu"), torch.float32, data, train
 )
 training.rehearse()
-print(len(list(training.epochs(False))), "torch._dynamo" in sys.modules)
+print(len(list(training.epochs(False))), [*{{"torch._dynamo", "pandas"}} & {{*sys.modules}}])
 """
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_training_imports_no_compiler(name):
+def test_training_imports_neither_a_compiler_nor_pandas(name):
     command = [sys.executable, "-c", TRAINING.format(name)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.splitlines()[-1:] == ["1 False"], done.stderr
+    assert done.stdout.splitlines()[-1:] == ["1 []"], done.stderr
