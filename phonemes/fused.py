@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from phonemes import kernels
 from phonemes.inference import Outcomes, Split
-from phonemes.model import Apart, Thinning
+from phonemes.layers import Apart, Thinning
 from phonemes.optimizer import Optimizer
 from phonemes.params import Train
 

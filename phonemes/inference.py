@@ -19,7 +19,8 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from phonemes.context import Starts, pad
 from phonemes.corpus import Frames, Labels
 from phonemes.errors import InputError
-from phonemes.model import Apart, Residual, Thinning, window_values
+from phonemes.layers import Apart, Residual, Thinning
+from phonemes.model import window_values
 from phonemes.neighbours import averaged
 from phonemes.params import Data
 

@@ -19,7 +19,8 @@ from phonemes.augmentation import Draws, distort, draws
 from phonemes.context import window_starts
 from phonemes.fitting import Arrays, labels_told
 from phonemes.inference import gather, place
-from phonemes.model import ACTIVATIONS, Architecture, Thinning, build
+from phonemes.layers import Thinning
+from phonemes.model import ACTIVATIONS, Architecture, build
 from phonemes.optimizer import Optimizer
 from phonemes.params import Data
 

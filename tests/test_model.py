@@ -11,20 +11,17 @@ from torch import nn
 
 from phonemes.errors import InputError
 from phonemes.inference import folded
+from phonemes.layers import Dropout, Residual, Thinning, thin_out
 from phonemes.model import (
     ACTIVATIONS,
     NORMALIZATIONS,
     Architecture,
-    Dropout,
-    Residual,
-    Thinning,
     Trained,
     build,
     initialize,
     load_model,
     parameter_count,
     save_model,
-    thin_out,
 )
 
 CPU = torch.device("cpu")
