@@ -54,7 +54,7 @@ def main() -> None:
     if not found:
         return
     time.sleep(WAIT)
-    for path in set(found) & set(unfinished()):
+    for path in [path for path in unfinished() if path in found]:
         path.rmdir() if path.is_dir() else path.unlink()
         print(f"removed {path}, which DVC was killed while writing")
 

@@ -60,7 +60,8 @@ def announce(training: Training) -> None:
         flush=True,
     )
     if training.blocks:
-        print(f"frames pass through the device in {training.blocks.blocks} blocks", flush=True)
+        blocks = training.blocks.blocks
+        print(f"frames pass through the device in {blocks} blocks an epoch", flush=True)
 
 
 def start(

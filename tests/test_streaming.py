@@ -133,8 +133,9 @@ def test_blocks_are_laid_out_on_as_many_threads_as_their_maker_has():
     other.start()
     other.join()
     *_, blocks = streamed(np.full(60, 4), Data(k=0, padding="zero"), 8, 40)
-    assert blocks.worker.submit(torch.get_num_threads).result() == 2
+    found = blocks.worker.submit(torch.get_num_threads).result()
     torch.set_num_threads(threads)
+    assert found == 2
 
 
 def test_blocks_and_their_order_differ_from_epoch_to_epoch():
