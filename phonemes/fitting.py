@@ -12,11 +12,12 @@ from phonemes.corpus import Frames, Labels
 from phonemes.errors import InputError
 from phonemes.inference import place, require_fit
 from phonemes.inventory import auxiliary_labels
+from phonemes.loss import class_weights
 from phonemes.model import Architecture, build, initialize
 from phonemes.neighbours import labels_around
 from phonemes.params import Data, Train
 from phonemes.streaming import fits, place_or_stream
-from phonemes.training import Teacher, Training, class_weights
+from phonemes.training import Teacher, Training
 
 
 class Arrays(NamedTuple):

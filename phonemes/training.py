@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from phonemes.augmentation import distort, draw
 from phonemes.errors import InputError
 from phonemes.inference import Split, classify, gather
+from phonemes.loss import training_loss
 from phonemes.optimizer import Optimizer
 from phonemes.params import Train
 from phonemes.schedule import rate_factor
@@ -74,40 +74,6 @@ class Rehearsal(NamedTuple):
     step_bytes: int  # weights, gradients, optimizer state and what backward needs
     resident_bytes: int  # frames, starts and labels of train and dev, and the teacher
     epoch_seconds: float  # of training, without dev
-
-
-def class_weights(labels: Tensor, classes: int, scheme: str) -> Tensor | None:
-    """Return a weight for each class, (P,), whose mean over the frames is 1; None for "none".
-
-    Args:
-        labels: (N,) int64 of train.
-        classes: P.
-        scheme: none, balanced or sqrt.
-
-    balanced: inverse to the class's share of the frames; sqrt: the square root of that.
-    A class without frames gets 0: it never occurs.
-    """
-    if scheme == "none":
-        return None
-    counts = torch.bincount(labels, minlength=classes)
-    power = -1.0 if scheme == "balanced" else -0.5
-    weights = torch.where(counts > 0, counts.clamp(min=1).double() ** power, 0.0)
-    return (weights * counts.sum() / (weights * counts).sum()).float()
-
-
-def beside(labels: Tensor, neighbours: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the labels before each frame's, its own, and those after, each (B, D).
-
-    Args:
-        labels: (B, D + 2): of 2n + 3 frames one after the other; then auxiliary ones, which
-            stay.
-        neighbours: n.
-    """
-    told = 2 * neighbours + 1
-    before, own, after = (
-        torch.cat([labels[:, begin : begin + told], labels[:, told + 2 :]], 1) for begin in range(3)
-    )
-    return before, own, after
 
 
 def mean_state(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -425,38 +391,20 @@ class Training:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(windows).float()
         logits = logits.view(self.batch, -1, logits.shape[-1])  # (B, D, P)
-        n, soften = self.params.neighbours, self.params.soften
-        if soften:
-            before, labels, after = beside(labels, n)
-            loss = (1 - soften) * self._entropy(logits, labels)
-            loss = loss + soften / 2 * self._entropy(logits, before)
-            loss = loss + soften / 2 * self._entropy(logits, after)
-        else:
-            loss = self._entropy(logits, labels)
-        if self.teacher:
-            told = self.teacher.posteriors[self.teacher.around[frames]]  # (B, 2n + 1, P)
-            taught = F.cross_entropy(
-                logits[:, : told.shape[1]].flatten(0, 1), told.flatten(0, 1).float()
-            )
-            loss = (1 - self.params.distill) * loss + self.params.distill * taught
+        # (B, 2n + 1, P)
+        taught = self.teacher.posteriors[self.teacher.around[frames]] if self.teacher else None
+        loss = training_loss(logits, labels, self.params, self.weights, taught)
         loss.backward()
         if self.params.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
         self.optimizer.rate.copy_(self._rates[self._cursor][0])
         self.optimizer.step()
-        correct = (logits[:, n].detach().argmax(1) == labels[:, n]).sum()
+        n = self.params.neighbours
+        own = labels[:, n + (self.params.soften > 0)]  # beyond the one before, if there is one
+        correct = (logits[:, n].detach().argmax(1) == own).sum()
         loss = loss.detach()
         self._totals += torch.stack([loss * self.batch, correct, torch.isfinite(loss)])
         self._cursor += 1
-
-    def _entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean cross-entropy of labels, (B, D), under logits, (B, D, P)."""
-        return F.cross_entropy(
-            logits.flatten(0, 1),
-            labels.flatten(),
-            self.weights,
-            label_smoothing=self.params.label_smoothing,
-        )
 
     def _try(self, steps: int) -> None:
         """Take the first step of an epoch a few times, and wait for it."""

@@ -20,6 +20,7 @@ from phonemes.errors import InputError
 from phonemes.fitting import Arrays, labels_told
 from phonemes.inference import Outcomes, classify, place
 from phonemes.inventory import auxiliary_labels
+from phonemes.loss import class_weights
 from phonemes.model import Architecture, build
 from phonemes.neighbours import labels_around
 from phonemes.params import Data
@@ -28,7 +29,6 @@ from phonemes.training import (
     Epoch,
     Teacher,
     Training,
-    class_weights,
     mean_state,
 )
 

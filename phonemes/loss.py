@@ -1,0 +1,80 @@
+"""What training minimizes: cross-entropy with the labels, softened, and with a teacher."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from phonemes.params import Train
+
+
+def class_weights(labels: Tensor, classes: int, scheme: str) -> Tensor | None:
+    """Return a weight for each class, (P,), whose mean over the frames is 1; None for "none".
+
+    Args:
+        labels: (N,) int64 of train.
+        classes: P.
+        scheme: none, balanced or sqrt.
+
+    balanced: inverse to the class's share of the frames; sqrt: the square root of that.
+    A class without frames gets 0: it never occurs.
+    """
+    if scheme == "none":
+        return None
+    counts = torch.bincount(labels, minlength=classes)
+    power = -1.0 if scheme == "balanced" else -0.5
+    weights = torch.where(counts > 0, counts.clamp(min=1).double() ** power, 0.0)
+    return (weights * counts.sum() / (weights * counts).sum()).float()
+
+
+def beside(labels: Tensor, neighbours: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the labels before each frame's, its own, and those after, each (B, D).
+
+    Args:
+        labels: (B, D + 2): of 2n + 3 frames one after the other; then auxiliary ones, which
+            stay.
+        neighbours: n.
+    """
+    told = 2 * neighbours + 1
+    before, own, after = (
+        torch.cat([labels[:, begin : begin + told], labels[:, told + 2 :]], 1) for begin in range(3)
+    )
+    return before, own, after
+
+
+def training_loss(
+    logits: Tensor,
+    labels: Tensor,
+    params: Train,
+    weights: Tensor | None,
+    taught: Tensor | None = None,
+) -> Tensor:
+    """Return the mean loss of a batch, a scalar.
+
+    Args:
+        logits: (B, D, P) of the 2n + 1 labels of frames, then of auxiliary ones.
+        labels: (B, D) int64; softened, (B, D + 2) as in `beside`.
+        params: the shares of neighbouring labels, of all classes and of the teacher.
+        weights: (P,) of the classes, or None.
+        taught: (B, 2n + 1, P) posteriors that give their share of the targets, or None.
+    """
+
+    def entropy(labels: Tensor) -> Tensor:
+        return F.cross_entropy(
+            logits.flatten(0, 1),
+            labels.flatten(),
+            weights,
+            label_smoothing=params.label_smoothing,
+        )
+
+    if params.soften:
+        before, own, after = beside(labels, params.neighbours)
+        loss = (1 - params.soften) * entropy(own)
+        loss = loss + params.soften / 2 * entropy(before)
+        loss = loss + params.soften / 2 * entropy(after)
+    else:
+        loss = entropy(labels)
+    if taught is None:
+        return loss
+    told = logits[:, : taught.shape[1]].flatten(0, 1)
+    lesson = F.cross_entropy(told, taught.flatten(0, 1).float())
+    return (1 - params.distill) * loss + params.distill * lesson
