@@ -47,8 +47,8 @@ HIDDEN = (1024, 1024, 1024, 512, 256, 256)
 BANDS, CLASSES, K = 40, 71, 32
 UTTERANCE = 315  # frames, about
 DISTORTIONS = Augment(
-    mel_scale=0.12, mel_shift=1.5, speed=0.15, shift=0.0, gain=0.2, tilt=0.3, noise=0.2,
-    time_masks=2, time_mask=10, band_masks=2, band_mask=6, band_dropout=0.0,
+    mel_scale=0.12, mel_shift=1.5, speed=0.15, shift=0.0, echo=0.0, gain=0.2, tilt=0.3,
+    noise=0.2, time_masks=2, time_mask=10, band_masks=2, band_mask=6, band_dropout=0.0,
 )  # fmt: skip
 
 

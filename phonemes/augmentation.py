@@ -8,9 +8,10 @@ Frames are normalized before: 0 is a band's mean, 1 its standard deviation. Voic
 axis is scaled and shifted, as a vocal tract of another length would (Jaitly and Hinton,
 2013, "Vocal Tract Length Perturbation (VTLP) improves speech recognition"). Pace: the time
 axis is scaled about the middle (cf. Ko et al., 2015, "Audio augmentation for speech
-recognition"), and shifted, for labels that are not exact. Room: level, slope over the bands
-and noise. Masks over time and bands: Park et al. (2019), "SpecAugment", arXiv 1904.08779;
-single bands are dropped as well.
+recognition"), and shifted, for labels that are not exact. Room: an echo that fades from frame
+to frame and shows where nothing louder follows (energies decay exponentially in a room, so
+their logarithms do linearly), level, slope over the bands and noise. Masks over time and
+bands: Park et al. (2019), "SpecAugment", arXiv 1904.08779; single bands are dropped as well.
 
 On a GPU the fused step does the same while it gathers a batch (phonemes/kernels.py).
 """
@@ -22,6 +23,8 @@ from torch import Tensor
 
 from phonemes.params import Augment
 
+ECHO = 8  # frames that a frame is heard in, itself included
+
 
 class Draws(NamedTuple):
     """What is drawn for each window of a batch."""
@@ -32,8 +35,9 @@ class Draws(NamedTuple):
 
 
 def draws(augment: Augment) -> int:
-    """Return the numbers that a window needs: five, two for a mask, one for a shift."""
-    return 5 + 2 * (augment.time_masks + augment.band_masks) + (augment.shift > 0)
+    """Return the numbers that a window needs: five, two a mask, one for a shift and an echo."""
+    masks = augment.time_masks + augment.band_masks
+    return 5 + 2 * masks + (augment.shift > 0) + (augment.echo > 0)
 
 
 def draw(augment: Augment, windows: Tensor) -> Draws:
@@ -56,12 +60,19 @@ def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
     if augment.speed > 0 or augment.shift > 0:
         when = width // 2 + (time - width // 2) * (1 + augment.speed * signed[:, 2])
         if augment.shift > 0:
-            when = when + augment.shift * (2 * drawn.uniform[:, -1:] - 1)
+            column = draws(augment) - 1 - (augment.echo > 0)
+            when = when + augment.shift * (2 * drawn.uniform[:, column, None] - 1)
         windows = _between(when, width).to(dtype) @ windows
     if augment.mel_scale > 0 or augment.mel_shift > 0:
         scale, shift = augment.mel_scale * signed[:, 0], augment.mel_shift * signed[:, 1]
         where = band * (1 + scale) + shift
         windows = windows @ _between(where, bands).to(dtype).transpose(1, 2)
+    if augment.echo > 0:
+        fade = (1 / (augment.echo * drawn.uniform[:, -1]).clamp(min=1e-6)).to(dtype)
+        for late in (1, 2, 4):  # echoes of echoes: of all frames up to seven before
+            heard = windows[:, :-late] - late * fade[:, None, None]
+            rest = torch.maximum(windows[:, late:], heard)
+            windows = torch.cat([windows[:, :late], rest], 1)
     if augment.gain > 0 or augment.tilt > 0:
         slope = 2 * band / max(bands - 1, 1) - 1
         level = augment.gain * signed[:, 3] + augment.tilt * signed[:, 4] * slope  # (B, C)

@@ -18,6 +18,7 @@ import triton
 from torch import Tensor, nn
 
 from phonemes import kernels
+from phonemes.augmentation import ECHO
 from phonemes.inference import Outcomes, Split
 from phonemes.layers import Apart, Thinning
 from phonemes.optimizer import Optimizer
@@ -217,13 +218,15 @@ class FusedStep:
         kernels.gather[(triton.cdiv(self.batch, GATHER_TILE[0]),)](
             self.split.windows, self.split.starts, self.split.labels, order, cursor, self.epoch,
             self.steps, windows, self.targets, self.batch, self.salt, augment.mel_scale,
-            augment.mel_shift, augment.speed, augment.shift, augment.gain, augment.tilt,
-            augment.noise, augment.time_mask, augment.band_mask, augment.band_dropout,
+            augment.mel_shift, augment.speed, augment.shift, augment.echo, augment.gain,
+            augment.tilt, augment.noise, augment.time_mask, augment.band_mask,
+            augment.band_dropout,
             *self.thinned, bands, self.split.windows.shape[1] // bands, windows.shape[1],
             self.most, self.targets.shape[1], *GATHER_TILE, math.gcd(8, bands),
             AUGMENT=augment.any(),
             WARP=augment.mel_scale + augment.mel_shift + augment.speed + augment.shift > 0,
-            DELAY=augment.shift > 0, COLOUR=augment.gain + augment.tilt > 0,
+            DELAY=augment.shift > 0, ECHO=ECHO if augment.echo > 0 else 0,
+            COLOUR=augment.gain + augment.tilt > 0,
             NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks,
             BAND_MASKS=augment.band_masks, BAND_DROPOUT=augment.band_dropout > 0,
             num_warps=GATHER_WARPS,

@@ -123,25 +123,20 @@ def _between(where, COUNT: tl.constexpr):
 
 
 @triton.jit
-def _distorted(
-    source, time, first, key, row,
-    mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask, band_dropout,
-    BANDS: tl.constexpr, LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr,
-    DELAY: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
-    BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
+def _warped(
+    source, time, first, key, row, mel_scale, mel_shift, speed, delay, BANDS: tl.constexpr,
+    LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr,
 ):  # fmt: skip
-    """Return values of windows, rows (R, 1, 1), at times (U, 1), G bands from the first, (U, 1).
+    """Return values as `_distorted` does, time and bands distorted alone.
 
-    Distortions are those of phonemes/augmentation.py, with draws in the same order.
+    DELAY is the number of the draw for a shift, 0 for none.
     """
     along = tl.arange(0, G)
-    band = first + along
     if WARP:
         pace = 1 + speed * (2 * _uniform(key, row, 2) - 1)
         when = LENGTH // 2 + (time - LENGTH // 2) * pace
         if DELAY:
-            drawn = _uniform(key, row, 5 + 2 * (TIME_MASKS + BAND_MASKS))
-            when += delay * (2 * drawn - 1)
+            when += delay * (2 * _uniform(key, row, DELAY) - 1)
         early, later = _between(when, LENGTH)
         scale = 1 + mel_scale * (2 * _uniform(key, row, 0) - 1)
         shift = mel_shift * (2 * _uniform(key, row, 1) - 1)
@@ -158,7 +153,38 @@ def _distorted(
         b += (d - b) * later
         value = a + (b - a) * higher
     else:
-        value = tl.load(source + time * BANDS + band).to(tl.float32)
+        value = tl.load(source + time * BANDS + first + along).to(tl.float32)
+    return value
+
+
+@triton.jit
+def _distorted(
+    source, time, first, key, row, mel_scale, mel_shift, speed, delay, echo, gain, tilt, noise,
+    time_mask, band_mask, band_dropout,
+    BANDS: tl.constexpr, LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr,
+    DELAY: tl.constexpr, ECHO: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
+):  # fmt: skip
+    """Return values of windows, rows (R, 1, 1), at times (U, 1), G bands from the first, (U, 1).
+
+    Distortions are those of phonemes/augmentation.py, with draws in the same order. ECHO is
+    the number of frames that one is heard in, 0 without echo.
+    """
+    along = tl.arange(0, G)
+    band = first + along
+    last: tl.constexpr = 5 + 2 * (TIME_MASKS + BAND_MASKS)
+    value = _warped(
+        source, time, first, key, row, mel_scale, mel_shift, speed, delay, BANDS, LENGTH, G, WARP,
+        last if DELAY else 0,
+    )  # fmt: skip
+    if ECHO:
+        fade = 1 / tl.maximum(echo * _uniform(key, row, last + (1 if DELAY else 0)), 1e-6)
+        for late in tl.static_range(1, ECHO):
+            heard = _warped(
+                source, tl.maximum(time - late, 0), first, key, row, mel_scale, mel_shift, speed,
+                delay, BANDS, LENGTH, G, WARP, last if DELAY else 0,
+            )  # fmt: skip
+            value = tl.maximum(value, heard - late * fade)
     if COLOUR:
         level = gain * (2 * _uniform(key, row, 3) - 1)
         slope = tilt * (2 * _uniform(key, row, 4) - 1)
@@ -186,13 +212,13 @@ def _distorted(
 @triton.jit
 def gather(
     frames, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
-    mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask, band_dropout,
-    firsts, counts,
+    mel_scale, mel_shift, speed, delay, echo, gain, tilt, noise, time_mask, band_mask,
+    band_dropout, firsts, counts,
     BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
     LABELS: tl.constexpr, R: tl.constexpr, U: tl.constexpr, G: tl.constexpr,
-    AUGMENT: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr, COLOUR: tl.constexpr,
-    NOISE: tl.constexpr, TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
-    BAND_DROPOUT: tl.constexpr,
+    AUGMENT: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr, ECHO: tl.constexpr,
+    COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
+    BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
 ):  # fmt: skip
     """Copy the windows and labels, LABELS of each, of the batch under the cursor; count the step.
 
@@ -231,9 +257,9 @@ def gather(
             for member in tl.static_range(MOST):
                 one = _distorted(
                     source, tl.minimum(time + member, LENGTH - 1), first, key, rows,
-                    mel_scale, mel_shift, speed, delay, gain, tilt, noise, time_mask, band_mask,
-                    band_dropout, BANDS, LENGTH, G, WARP, DELAY, COLOUR, NOISE, TIME_MASKS,
-                    BAND_MASKS, BAND_DROPOUT,
+                    mel_scale, mel_shift, speed, delay, echo, gain, tilt, noise, time_mask,
+                    band_mask, band_dropout, BANDS, LENGTH, G, WARP, DELAY, ECHO, COLOUR, NOISE,
+                    TIME_MASKS, BAND_MASKS, BAND_DROPOUT,
                 )  # fmt: skip
                 value += tl.where(member < count, one, 0.0)
             value = value / count

@@ -93,6 +93,7 @@ class Augment:
     mel_shift: Annotated[float, Number(0, 100)]
     speed: Annotated[float, Number(0, 0.9)]
     shift: Annotated[float, Number(0, 1000)]
+    echo: Annotated[float, Number(0, 1000)]
     gain: Annotated[float, Number(0, 10)]
     tilt: Annotated[float, Number(0, 10)]
     noise: Annotated[float, Number(0, 10)]
@@ -106,15 +107,15 @@ class Augment:
         """Tell whether anything is on."""
         return any(
             (
-                self.speed, self.shift, self.mel_scale, self.mel_shift, self.gain, self.tilt,
-                self.noise, self.time_masks, self.band_masks, self.band_dropout,
+                self.speed, self.shift, self.echo, self.mel_scale, self.mel_shift, self.gain,
+                self.tilt, self.noise, self.time_masks, self.band_masks, self.band_dropout,
             )
         )  # fmt: skip
 
 
 UNDISTORTED = Augment(
-    mel_scale=0.0, mel_shift=0.0, speed=0.0, shift=0.0, gain=0.0, tilt=0.0, noise=0.0,
-    time_masks=0, time_mask=1, band_masks=0, band_mask=1, band_dropout=0.0,
+    mel_scale=0.0, mel_shift=0.0, speed=0.0, shift=0.0, echo=0.0, gain=0.0, tilt=0.0,
+    noise=0.0, time_masks=0, time_mask=1, band_masks=0, band_mask=1, band_dropout=0.0,
 )  # fmt: skip
 
 

@@ -75,6 +75,7 @@ def tiny() -> Train:
             mel_shift=0.0,
             speed=0.0,
             shift=0.0,
+            echo=0.0,
             gain=0.0,
             tilt=0.0,
             noise=0.0,

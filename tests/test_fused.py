@@ -328,11 +328,13 @@ def kernel_draws(augment, epoch, cursor, salt, shape):
         {"shift": 2.0},
         {"speed": 0.3, "shift": 1.5, "time_masks": 1, "time_mask": 2},
         {"band_dropout": 0.3},
+        {"echo": 5.0},
+        {"mel_scale": 0.1, "shift": 1.5, "echo": 3.0, "time_masks": 1, "time_mask": 2},
         {"time_masks": 4, "time_mask": 1, "band_masks": 3, "band_mask": 1},
         {
             "mel_scale": 0.2, "mel_shift": 1.5, "speed": 0.3, "gain": 0.2, "tilt": 0.3,
             "noise": 0.2, "time_masks": 1, "time_mask": 3, "band_masks": 1, "band_mask": 2,
-            "shift": 1.0, "band_dropout": 0.2,
+            "shift": 1.0, "echo": 2.0, "band_dropout": 0.2,
         },
     ],
     ids=lambda change: "-".join(change),
@@ -353,6 +355,12 @@ def test_windows_of_any_size_are_distorted(blocks, bands, k):
     check_windows(params, bands, k)
     check_windows(replace(params, whole=1), bands, k)
     check_windows(replace(params, augment=blocks.augment), bands, k)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_a_frame_is_heard_in_as_many_others_as_torch_has_it(blocks):
+    params = replace(blocks, augment=replace(blocks.augment, echo=50.0))
+    check_windows(params, bands=1, k=6)
 
 
 def check_windows(params, bands, k):
