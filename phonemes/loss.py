@@ -41,6 +41,21 @@ def beside(labels: Tensor, neighbours: int) -> tuple[Tensor, Tensor, Tensor]:
     return before, own, after
 
 
+def _cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
+) -> Tensor:
+    """Return what torch's function of that name does.
+
+    Until torch 2.13 it waited for the device where weighted labels are smoothed, and a step
+    that waits cannot become a CUDA graph.
+    """
+    if weights is None or not smoothing:
+        return F.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+    shares = logits.log_softmax(1)
+    even = -(shares @ weights).sum() / (len(weights) * weights[labels].sum())
+    return (1 - smoothing) * F.nll_loss(shares, labels, weights) + smoothing * even
+
+
 def training_loss(
     logits: Tensor,
     labels: Tensor,
@@ -59,11 +74,8 @@ def training_loss(
     """
 
     def entropy(labels: Tensor) -> Tensor:
-        return F.cross_entropy(
-            logits.flatten(0, 1),
-            labels.flatten(),
-            weights,
-            label_smoothing=params.label_smoothing,
+        return _cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), weights, params.label_smoothing
         )
 
     if params.soften:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import phonemes.training
 from phonemes.context import window_starts
@@ -197,6 +198,49 @@ def test_training_agrees_with_a_plain_loop(tiny, one_side, optimizer, changes):
     actual = run(params, one_side, weights=weights).states[-1]
     for name, value in expected.items():
         torch.testing.assert_close(actual[name], value, rtol=1e-3, atol=1e-5)
+
+
+class Waiting(TorchDispatchMode):
+    """Remembers the operations that wait for a device's values, since what follows needs them."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        chosen = args[1] if name == "index" else []
+        if name in {"_local_scalar_dense", "masked_select", "nonzero"} or any(
+            each is not None and each.dtype == torch.bool for each in chosen
+        ):
+            self.seen.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"class_weights": "sqrt"},
+        {"class_weights": "balanced", "label_smoothing": 0.1},
+        {"clip_norm": 0.1, "label_smoothing": 0.1, "weight_decay": 0.1, "optimizer": "adamw"},
+        {"dropout": 0.1, "normalization": "batch", "optimizer": "adam"},
+        {"augment": {"mel_scale": 0.1, "speed": 0.1, "shift": 1, "echo": 2, "gain": 0.1}},
+        {"augment": {"noise": 0.1, "time_masks": 1, "band_masks": 1, "band_dropout": 0.1}},
+    ],
+    ids=lambda changes: " ".join(changes) or "plain",
+)
+def test_a_step_never_waits_for_the_device(tiny, one_side, changes):
+    distortions = changes.get("augment", {})
+    changes = changes | {"augment": replace(tiny.augment, **distortions)}
+    params = replace(tiny, **changes)
+    split = toy(TRAIN_LENGTHS, one_side, 0)
+    weights = class_weights(split.labels, CLASSES, params.class_weights)
+    network = network_for(params, one_side).train()
+    training = Training(network, split, split, params, weights, torch.float32)
+    with Waiting() as waiting:
+        training._update()
+    assert waiting.seen == set()
 
 
 # --- which frames it sees
