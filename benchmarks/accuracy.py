@@ -1,6 +1,6 @@
 """How accurate the recipes are on a corpus, what each of their parts is worth, and more data.
 
-    python -m benchmarks.accuracy FOLDER recipes ablation growth [--seeds 3] [--json FILE]
+    python -m benchmarks.accuracy FOLDER recipes residual growth [--seeds 3] [--json FILE]
 
 FOLDER is a checkout in which the stage corpus ran. Every row is trained with several seeds
 and scored on dev alone, at the epoch that is best there, as the train stage keeps it; with
@@ -10,13 +10,15 @@ own. What FILE already holds is not trained again.
 
 import argparse
 import json
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from statistics import mean
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,36 +43,101 @@ from phonemes.smoothing import Smoothing, count_sequences
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
 from stages import CORPUS
 
+STUDIES = ("recipes", "residual", "shipped", "second", "smoothing", "growth")
 ROOT = Path(__file__).parent.parent
 SMOOTH = Smooth(**read_recipe("smoothed")["smooth"])
 BATCH = 32_768  # frames of a forward pass
 ALL = "all of train"  # what the network learns from whose history is kept
-WITHOUT = {"mel_scale": 0, "mel_shift": 0, "speed": 0, "gain": 0, "tilt": 0, "noise": 0}
-MASKLESS = {"time_masks": 0, "band_masks": 0}
-SHORT: dict[str, Any] = {"epochs": 20, "weight_decay": 0.1}  # of residual, to compare its parts
-PARTS: dict[str, dict[str, Any]] = {
-    "all": {},
-    "no labels of neighbours": {"neighbours": 0},
-    "no distortion of the mel axis": {"augment": {"mel_scale": 0, "mel_shift": 0}},
-    "no distortion of the time axis": {"augment": {"speed": 0}},
-    "no gain, tilt and noise": {"augment": {"gain": 0, "tilt": 0, "noise": 0}},
-    "no masks": {"augment": MASKLESS},
-    "no distortion at all": {"augment": WITHOUT | MASKLESS},
-    "every frame of the context whole": {"whole": 0},
-    "no residual additions": {"residual": False},
-    "no label smoothing": {"label_smoothing": 0},
-    "weight decay 0.01": {"weight_decay": 0.01},
-    "dropout 0.1": {"dropout": 0.1},
-    "weights of five epochs averaged": {"average": 5},
-    "labels softened, 0.3": {"soften": 0.3},
-    "auxiliary labels": {"auxiliary": True},
-    "shifts of two frames": {"augment": {"shift": 2}},
-    "bands dropped, 0.1": {"augment": {"band_dropout": 0.1}},
-    "width 1024": {"hidden": [1024] * 7},
-    "width 2048": {"hidden": [2048] * 7},
-    "five hidden layers": {"hidden": [1536] * 5},
-    "nine hidden layers": {"hidden": [1536] * 9},
+SHORT = "train.epochs=20 train.weight_decay=0.1"  # of residual, to compare its parts
+MEL = "train.augment.mel_scale=0 train.augment.mel_shift=0"
+COLOUR = "train.augment.gain=0 train.augment.tilt=0 train.augment.noise=0"
+MASKS = "train.augment.time_masks=0 train.augment.band_masks=0"
+PARTS = {  # of residual
+    "all": "",
+    "no labels of neighbours": "train.neighbours=0",
+    "no distortion of the mel axis": MEL,
+    "no distortion of the time axis": "train.augment.speed=0",
+    "no gain, tilt and noise": COLOUR,
+    "no masks": MASKS,
+    "no distortion at all": f"train.augment.speed=0 {MEL} {COLOUR} {MASKS}",
+    "every frame of the context whole": "train.whole=0",
+    "no residual additions": "train.residual=false",
+    "no label smoothing": "train.label_smoothing=0",
+    "statistics of the utterance alone": "normalize.prior=0",
+    "weight decay 0.01": "train.weight_decay=0.01",
+    "weight decay 0.2": "train.weight_decay=0.2",
+    "weight decay 0.3": "train.weight_decay=0.3",
+    "dropout 0.1": "train.dropout=0.1",
+    "dropout 0.2": "train.dropout=0.2",
+    "dropout 0.4": "train.dropout=0.4",
+    "three labels of neighbours on a side": "train.neighbours=3",
+    "fifteen labels of neighbours on a side": "train.neighbours=15",
+    "four frames whole on a side": "train.whole=4",
+    "twelve frames whole on a side": "train.whole=12",
+    "k 25": "data.k=25",
+    "k 45": "data.k=45",
+    "width 1024": f"train.hidden={list((1024,) * 7)}",
+    "width 2048": f"train.hidden={list((2048,) * 7)}",
+    "five hidden layers": f"train.hidden={list((1536,) * 5)}",
+    "nine hidden layers": f"train.hidden={list((1536,) * 9)}",
+    "no residual additions, normalization after": "train.residual=false train.normalize=after",
+    "layer normalization": "train.normalization=layer",
+    "ReLU": "train.activation=relu",
+    "half the learning rate": "train.lr=1e-3",
+    "twice the learning rate": "train.lr=4e-3",
+    "batches of 1,024": "train.batch_size=1024",
+    "batches of 16,384": "train.batch_size=16384",
+    "more of the mel axis": "train.augment.mel_scale=0.15 train.augment.mel_shift=2",
+    "more of the time axis": "train.augment.speed=0.3",
+    "wider masks": "train.augment.time_mask=15 train.augment.band_mask=8",
+    "echo": "train.augment.echo=4",
+    "shifts of two frames": "train.augment.shift=2",
+    "bands dropped, 0.1": "train.augment.band_dropout=0.1",
+    "labels softened, 0.3": "train.soften=0.3",
+    "auxiliary labels": "train.auxiliary=true",
+    "rare phonemes count more": "train.class_weights=sqrt",
+    "weights of five epochs averaged": "train.average=5",
+    "a third from a teacher": "train.distill=0.33 refine.folds=5 refine.members=0",
 }
+CHANGES = {  # of the shipped parameters
+    "no labels of neighbours": "train.neighbours=0",
+    "three labels of neighbours on a side": "train.neighbours=3",
+    "eight labels of neighbours on a side": "train.neighbours=8",
+    "statistics of the utterance alone": "normalize.prior=0",
+    "prior 400": "normalize.prior=400",
+    "no distortion": MEL,
+    "less of the mel axis": "train.augment.mel_scale=0.08 train.augment.mel_shift=1",
+    "more of the mel axis": "train.augment.mel_scale=0.15 train.augment.mel_shift=2",
+    "gain and tilt": "train.augment.gain=0.2 train.augment.tilt=0.3",
+    "masks": "train.augment.time_masks=2 train.augment.band_masks=2",
+    "echo": "train.augment.echo=4",
+    "shifts of two frames": "train.augment.shift=2",
+    "bands dropped, 0.1": "train.augment.band_dropout=0.1",
+    "dropout 0.25": "train.dropout=0.25",
+    "weight decay 0.2": "train.weight_decay=0.2",
+    "width 512": "train.hidden=[512, 512, 512]",
+    "width 1024": "train.hidden=[1024, 1024, 1024]",
+    "a third from a teacher": "train.distill=0.33 refine.folds=3 refine.members=0",
+}
+SECOND = {  # of one second network
+    "": "",
+    "four epochs": "refine.epochs=4",
+    "twelve epochs": "refine.epochs=12",
+    "dropout 0.35": "refine.dropout=0.35",
+    "dropout 0.6": "refine.dropout=0.6",
+    "k 20": "refine.k=20",
+    "k 50": "refine.k=50",
+    "width 512": "refine.hidden=[512, 512, 512]",
+    "width 2048": "refine.hidden=[2048, 2048, 2048]",
+    "two hidden layers": "refine.hidden=[1024, 1024]",
+    "five hidden layers": f"refine.hidden={list((1024,) * 5)}",
+    "ten of them": "refine.members=10",
+}
+POWERS = (  # of sequences, lengths, frames and the phonemes' frequencies, for smoothing
+    (0.7, 0.5, 0.5, 0), (0.85, 0.5, 0.6, 0), (1, 0.6, 0.75, 0), (1, 0.7, 1, 0), (1, 1, 0.5, 0.2),
+    (0.7, 0.5, 0.5, 0.2), (0.85, 0.5, 0.5, 0.2), (0.85, 0.5, 0.5, 0.3), (1, 0.5, 0.5, 0.2),
+    (0, 0.5, 0.5, 0.25), (0, 0.5, 0.5, 1),
+)  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -79,6 +146,7 @@ class Row(NamedTuple):
     name: str
     params: Params
     share: float = 1.0  # of the utterances of train
+    further: Mapping[str, Params] = MappingProxyType({})  # that start from the same networks
 
 
 class Result(NamedTuple):
@@ -99,39 +167,66 @@ class Arrays(NamedTuple):
     labels: Labels
 
 
-def with_recipe(*names: str, **changes: dict[str, Any]) -> Params:
-    """Return the shipped parameters with recipes, if any, and changes by section."""
+def overrides(changes: str) -> dict[str, Any]:
+    """Return values by section, as `dvc exp run -S` takes them: "train.lr=1e-3 data.k=32"."""
+    values: dict[str, Any] = {}
+    for name, value in re.findall(r"(\S+?)=(\[.*?\]|\S+)", changes):
+        *sections, last = name.split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = yaml.load(value, Loader)
+    return values
+
+
+def with_recipe(*names: str, changes: str = "") -> Params:
+    """Return the shipped parameters with recipes, if any, and changes."""
     values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
     recipe = read_recipe(*names) if names else {}
-    return parse(yaml.safe_dump(merged(merged(values, recipe), changes)))
+    return parse(yaml.safe_dump(merged(merged(values, recipe), overrides(changes))))
 
 
 def rows(study: str) -> Iterator[Row]:
     """Yield the rows of a study."""
+    residual, refined = with_recipe("residual"), with_recipe("residual", "refined")
     if study == "recipes":
         yield Row("shipped", with_recipe())
         for name in ("course", "pyramid", "masks"):
             yield Row(name, with_recipe(name))
-        yield Row("residual", with_recipe("residual", "refined"))
-    elif study == "ablation":
-        for name, change in PARTS.items():
-            yield Row(f"residual, short: {name}", with_recipe("residual", train=SHORT | change))
-        unshrunk = with_recipe("residual", train=SHORT, normalize={"prior": 0})
-        yield Row("residual, short: statistics of the utterance alone", unshrunk)
-        for k in (25, 45):
-            yield Row(
-                f"residual, short: k {k}", with_recipe("residual", train=SHORT, data={"k": k})
+        narrow = "train.augment.time_mask=10 train.augment.band_mask=6"
+        yield Row("masks, narrower", with_recipe("masks", changes=narrow))
+        yield Row("residual", residual, further={"refined": refined})
+    elif study == "residual":
+        for name, changes in PARTS.items():
+            params = with_recipe("residual", changes=f"{SHORT} {changes}")
+            yield Row(f"residual, short: {name}", params)
+    elif study == "shipped":
+        for name, changes in CHANGES.items():
+            yield Row(f"shipped: {name}", with_recipe(changes=changes))
+    elif study == "second":
+        one = f"{SHORT} refine.members=1"
+        further = {
+            f"second network {name}".strip(): with_recipe(
+                "residual", "refined", changes=f"{one} {changes}"
             )
-        taught = {"train": SHORT | {"distill": 0.33}, "refine": {"folds": 5, "members": 0}}
-        yield Row("residual, short: a third from a teacher", with_recipe("residual", **taught))
+            for name, changes in SECOND.items()
+        }
+        yield Row("residual, short: all", with_recipe("residual", changes=SHORT), further=further)
+    elif study == "smoothing":
+        further = {
+            "{}, {}, {}, {}".format(*powers): replace(residual, smooth=Smooth(*powers))
+            for powers in POWERS
+        }
+        yield Row("residual", residual, further=further)
     else:
-        course, short = with_recipe("course"), with_recipe("residual", train=SHORT)
-        for share in (0.1, 0.3):
-            yield Row(f"course, {share:.0%} of train", course, share)
-            yield Row(f"residual, short: all, {share:.0%} of train", short, share)
-            yield Row(f"residual, {share:.0%} of train", with_recipe("residual"), share)
-        yield Row("course", course)
-        yield Row("residual, short: all", short)
+        short = with_recipe("residual", changes=SHORT)
+        for name, params in (
+            ("course", with_recipe("course")), ("residual, short: all", short),
+            ("residual", residual),
+        ):  # fmt: skip
+            for share in (0.1, 0.3):
+                yield Row(f"{name}, {share:.0%} of train", params, share)
+            yield Row(name, params)
 
 
 def read(split: str, folder: Path) -> Arrays:
@@ -168,12 +263,17 @@ def normal(splits: Sequence[Arrays], params: Normalize) -> list[Arrays]:
 
 
 def trained(
-    train: Arrays, dev: Arrays, params: Params, phonemes: Sequence[str]
+    train: Arrays,
+    dev: Arrays,
+    params: Params,
+    phonemes: Sequence[str],
+    further: Mapping[str, Params] = MappingProxyType({}),
 ) -> Iterator[tuple[str, Result]]:
     """Normalize and train as the stages do; yield what comes of it, scored on dev.
 
-    The first result, named "", is of the network that learnt from all of train; another,
-    ", refined", follows where the parameters say so.
+    The first result, named "", is of the network that learnt from all of train. Each of
+    `further`, which differ in how they refine and smooth alone, starts from there, and from
+    the same networks that never saw a part of train.
     """
     began = time.perf_counter()
     train, dev = normal((train, dev), params.normalize)
@@ -188,7 +288,7 @@ def trained(
         for arrays in (train, dev)
     )
     split = place(*judged, data, device, dtype)
-    smoothing = Smoothing(count_sequences(train.labels, train.lengths, classes), SMOOTH)
+    sequences = count_sequences(train.labels, train.lengths, classes)
 
     def fit(
         seen: fitting.Arrays,
@@ -213,7 +313,8 @@ def trained(
     def placed(every: Sequence[Trained]) -> list[nn.Sequential]:
         return [each.network(device) for each in every]
 
-    def score(first: Sequence[Trained], second: Sequence[Trained]) -> Result:
+    def score(first: Sequence[Trained], second: Sequence[Trained], smooth: Smooth) -> Result:
+        smoothing = Smoothing(sequences, smooth if smooth.sequence or smooth.prior else SMOOTH)
         model = Model(placed(first), placed(second), {})
         shares = log_posteriors(model, split, dev.lengths, BATCH, dtype)
         told = shares, smoothing.applied(shares, dev.lengths)
@@ -225,13 +326,19 @@ def trained(
     left_out = without_parts(*inputs, params, fit) if params.train.distill else None
     taught = as_posteriors(left_out[1], classes) if left_out else None
     first = fit(seen, judged, data, params.train, ALL, taught)
-    yield "", score([first], [])
-    if not params.refine.folds or not params.refine.members:
-        return
-    others, unheard = left_out or without_parts(*inputs, params, fit)
-    firsts = [first, *others]
-    second = second_networks(firsts, unheard, seen, judged, device, dtype, params, fit)
-    yield ", refined", score(firsts, second)
+    yield "", score([first], [], params.smooth)
+    refined = [each for each in further.values() if each.refine.folds and each.refine.members]
+    if refined and not left_out:
+        left_out = without_parts(*inputs, refined[0], fit)
+    shared, passed = seconds, time.perf_counter() - began
+    for name, then in further.items():
+        seconds, began = shared, time.perf_counter() - passed
+        firsts, second = [first], []
+        if left_out and then in refined:
+            assert then.refine.folds == refined[0].refine.folds
+            firsts = [first, *left_out[0]]
+            second = second_networks(firsts, left_out[1], seen, judged, device, dtype, then, fit)
+        yield f", {name}", score(firsts, second, then.smooth)
 
 
 def spread(values: list[float]) -> str:
@@ -267,7 +374,7 @@ def main() -> None:
     """Train every row of the studies, and print a line for each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("studies", nargs="+", choices=("recipes", "ablation", "growth"))
+    parser.add_argument("studies", nargs="+", choices=STUDIES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file of all figures, to write and to go on from")
     parser.add_argument("--plot", type=Path, help="picture of the learning curves")
@@ -282,18 +389,22 @@ def main() -> None:
     print("| setting | dev accuracy | smoothed | s of training | s in all |\n|---|---|---|---|---|")
     studied = [row for study in arguments.studies for row in rows(study)]
     for row in studied:
-        done = len(results.get(row.name, []))
+        names = [row.name, *(f"{row.name}, {name}" for name in row.further)]
+        done = min(len(results.get(name, [])) for name in names)
         for seed in range(done + 1, arguments.seeds + 1):
             chosen = replace(row.params.train, seed=seed)
             if arguments.epochs:
                 chosen = replace(chosen, epochs=arguments.epochs)
             params = replace(row.params, train=chosen)
-            for stage, result in trained(part(train, row.share, seed), dev, params, phonemes):
-                results.setdefault(row.name + stage, []).append(result)
-        for name in (row.name, row.name + ", refined"):
-            runs = results.get(name, [])
-            if runs:
-                print(line(name, runs), flush=True)
+            taken = part(train, row.share, seed)
+            further = {
+                name: replace(each, train=replace(each.train, seed=seed, epochs=chosen.epochs))
+                for name, each in row.further.items()
+            }
+            for stage, result in trained(taken, dev, params, phonemes, further):
+                results.setdefault(row.name + stage, [])[seed - 1 : seed] = [result]
+        for name in names:
+            print(line(name, results[name]), flush=True)
         if arguments.json:
             stored = {name: [run._asdict() for run in runs] for name, runs in results.items()}
             arguments.json.write_text(json.dumps(stored) + "\n")

@@ -101,14 +101,30 @@ def test_the_reference_is_the_best_usual_loop_at_the_first_batch_size(report):
     assert "1.00" in ratios
 
 
-@pytest.mark.parametrize("study", ["recipes", "ablation", "growth"])
+@pytest.mark.parametrize("study", accuracy.STUDIES)
 def test_every_row_of_a_study_differs_from_the_others(study):
     rows = list(accuracy.rows(study))
-    assert len({(row.params, row.share) for row in rows}) == len(rows) > 2
+    settings = {(row.params, row.share) for row in rows}
+    assert len(settings) == len(rows)
+    later = [params for row in rows for params in row.further.values()]
+    assert len(set(later)) == len(later)
+    assert len(rows) + len(later) > 2
+
+
+def test_changes_are_written_as_dvc_takes_them():
+    shipped, changed = (
+        accuracy.with_recipe(),
+        accuracy.with_recipe(
+            changes="train.hidden=[64, 32] data.k=9 train.augment.echo=2 train.lr=1e-3"
+        ),
+    )
+    assert changed.train.hidden == (64, 32)
+    assert (changed.data.k, changed.train.augment.echo, changed.train.lr) == (9, 2, 1e-3)
+    assert changed.smooth == shipped.smooth
 
 
 def test_a_part_of_the_ablation_changes_what_it_says_alone():
-    rows = {row.name.partition(": ")[2]: row.params for row in accuracy.rows("ablation")}
+    rows = {row.name.partition(": ")[2]: row.params for row in accuracy.rows("residual")}
     assert rows["all"].train.augment.speed > 0
     without = rows["no distortion of the time axis"].train
     quiet = accuracy.replace(rows["all"].train.augment, speed=0)
@@ -154,12 +170,20 @@ def test_what_is_refined_is_scored_before_and_after(corpus, shipped, tiny):
     learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5)
     refine = accuracy.replace(shipped.refine, folds=2, members=2, k=3, hidden=(16, 16), epochs=20)
     params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning, refine=refine)
-    results = dict(accuracy.trained(corpus, corpus, params, "abcd"))
-    assert list(results) == ["", ", refined"]
-    alone, refined = results.values()
+    once = accuracy.replace(params, refine=accuracy.replace(refine, members=1))
+    sharp = accuracy.replace(
+        params, refine=shipped.refine, smooth=accuracy.replace(params.smooth, sequence=1, frame=1)
+    )
+    further = {"refined": params, "by one": once, "sharp": sharp}
+    results = dict(accuracy.trained(corpus, corpus, params, "abcd", further))
+    assert list(results) == ["", ", refined", ", by one", ", sharp"]
+    alone, refined, by_one, smoothed = results.values()
     assert 0.5 < alone.accuracy < refined.accuracy  # its windows of posteriors are wider
-    assert alone.seconds < refined.seconds
+    assert alone.seconds < by_one.seconds < refined.seconds
     assert alone.history == refined.history
+    assert alone.accuracy < by_one.accuracy != refined.accuracy
+    assert smoothed.accuracy == alone.accuracy
+    assert smoothed.smoothed != alone.smoothed
 
 
 def test_a_distilled_network_is_scored_with_its_own_history(corpus, shipped, tiny):
@@ -171,7 +195,8 @@ def test_a_distilled_network_is_scored_with_its_own_history(corpus, shipped, tin
     assert result.accuracy == max(epoch["dev_accuracy"] for epoch in result.history)
     assert result.accuracy > 0.5
     refine = accuracy.replace(refine, members=1, k=3, hidden=(16, 16), epochs=2)
-    again = dict(accuracy.trained(corpus, corpus, accuracy.replace(params, refine=refine), "abcd"))
+    further = {"refined": accuracy.replace(params, refine=refine)}
+    again = dict(accuracy.trained(corpus, corpus, params, "abcd", further))
     assert list(again) == ["", ", refined"]
     assert again[""].accuracy == result.accuracy
     assert again[""].history == again[", refined"].history
