@@ -23,8 +23,6 @@ from torch import Tensor
 
 from phonemes.params import Augment
 
-ECHO = 8  # frames that a frame is heard in, itself included
-
 
 class Draws(NamedTuple):
     """What is drawn for each window of a batch."""
@@ -69,7 +67,7 @@ def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
         windows = windows @ _between(where, bands).to(dtype).transpose(1, 2)
     if augment.echo > 0:
         fade = (1 / (augment.echo * drawn.uniform[:, -1]).clamp(min=1e-6)).to(dtype)
-        for late in (1, 2, 4):  # echoes of echoes: of all frames up to seven before
+        for late in (1, 2, 4):  # echoes of echoes: a frame is heard in ECHO frames
             heard = windows[:, :-late] - late * fade[:, None, None]
             rest = torch.maximum(windows[:, late:], heard)
             windows = torch.cat([windows[:, :late], rest], 1)

@@ -18,11 +18,10 @@ import triton
 from torch import Tensor, nn
 
 from phonemes import kernels
-from phonemes.augmentation import ECHO
 from phonemes.inference import Outcomes, Split
 from phonemes.layers import Apart, Thinning
 from phonemes.optimizer import Optimizer
-from phonemes.params import Train
+from phonemes.params import ECHO, Train
 
 LARGE = 8192  # rows of a batch from which on other tiles are faster
 

@@ -113,6 +113,7 @@ class Augment:
         )  # fmt: skip
 
 
+ECHO = 8  # frames that a frame is heard in where there is an echo, itself included
 UNDISTORTED = Augment(
     mel_scale=0.0, mel_shift=0.0, speed=0.0, shift=0.0, echo=0.0, gain=0.0, tilt=0.0,
     noise=0.0, time_masks=0, time_mask=1, band_masks=0, band_mask=1, band_dropout=0.0,
