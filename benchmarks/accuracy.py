@@ -76,10 +76,10 @@ PARTS = {  # of residual
     "twelve frames whole on a side": "train.whole=12",
     "k 25": "data.k=25",
     "k 45": "data.k=45",
-    "width 1024": f"train.hidden={list((1024,) * 7)}",
-    "width 2048": f"train.hidden={list((2048,) * 7)}",
-    "five hidden layers": f"train.hidden={list((1536,) * 5)}",
-    "nine hidden layers": f"train.hidden={list((1536,) * 9)}",
+    "width 1024": f"train.hidden={[1024] * 7}",
+    "width 2048": f"train.hidden={[2048] * 7}",
+    "five hidden layers": f"train.hidden={[1536] * 5}",
+    "nine hidden layers": f"train.hidden={[1536] * 9}",
     "no residual additions, normalization after": "train.residual=false train.normalize=after",
     "layer normalization": "train.normalization=layer",
     "ReLU": "train.activation=relu",
@@ -98,6 +98,10 @@ PARTS = {  # of residual
     "rare phonemes count more": "train.class_weights=sqrt",
     "weights of five epochs averaged": "train.average=5",
     "a third from a teacher": "train.distill=0.33 refine.folds=5 refine.members=0",
+    "what helps, together": (
+        "train.neighbours=15 train.batch_size=1024 train.augment.speed=0.3 "
+        f"train.augment.time_mask=15 train.augment.band_mask=8 train.hidden={[1536] * 9}"
+    ),
 }
 CHANGES = {  # of the shipped parameters
     "no labels of neighbours": "train.neighbours=0",
@@ -130,7 +134,7 @@ SECOND = {  # of one second network
     "width 512": "refine.hidden=[512, 512, 512]",
     "width 2048": "refine.hidden=[2048, 2048, 2048]",
     "two hidden layers": "refine.hidden=[1024, 1024]",
-    "five hidden layers": f"refine.hidden={list((1024,) * 5)}",
+    "five hidden layers": f"refine.hidden={[1024] * 5}",
     "ten of them": "refine.members=10",
 }
 POWERS = (  # of sequences, lengths, frames and the phonemes' frequencies, for smoothing
@@ -195,6 +199,7 @@ def rows(study: str) -> Iterator[Row]:
             yield Row(name, with_recipe(name))
         narrow = "train.augment.time_mask=10 train.augment.band_mask=6"
         yield Row("masks, narrower", with_recipe("masks", changes=narrow))
+        yield Row("deep", with_recipe("deep"))
         yield Row("residual", residual, further={"refined": refined})
     elif study == "residual":
         for name, changes in PARTS.items():
