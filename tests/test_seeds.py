@@ -161,6 +161,16 @@ def printed(folder):
     )
 
 
+def wait_for_workers(folder):
+    """Wait until no worker of DVC's queue is left that would take what is queued next."""
+    for _ in range(60):
+        command = ["dvc", "queue", "status"]
+        told = subprocess.check_output(command, cwd=folder, env=ENVIRONMENT, text=True)
+        if "0 active, 0 idle" in told:
+            return
+    pytest.fail(f"DVC's workers stay: {told}")
+
+
 SCORE = """
 import json, pathlib, yaml
 train = yaml.safe_load(pathlib.Path("params.yaml").read_text())["train"]
@@ -190,6 +200,7 @@ def test_queued_experiments_are_summed_up(tmp_path):
     assert without.stderr.startswith("error: there are no experiments of this commit; make some")
     run(tmp_path, "dvc", "exp", "run", "--queue", "-S", "train.seed=1,2,4")
     subprocess.run(["dvc", "exp", "run", "--run-all"], cwd=tmp_path, env=ENVIRONMENT)
+    wait_for_workers(tmp_path)
     run(tmp_path, "dvc", "exp", "run", "--queue", "-S", "train.seed=3")
     result = printed(tmp_path)
     assert result.stdout.splitlines() == [
