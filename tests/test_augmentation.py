@@ -56,14 +56,15 @@ def test_without_augmentation_windows_stay_as_they_are(quiet, windows):
     ],
 )  # fmt: skip
 def test_every_distortion_alone_changes_every_window_in_its_own_way(quiet, name):
-    augment = replace(quiet, **{name: 2 if "masks" in name or name == "echo" else 0.3})
+    much = 5 if name == "echo" else 2 if "masks" in name else 0.3
+    augment = replace(quiet, **{name: much})
     torch.manual_seed(0)
     same = torch.randn(1, WIDTH, BANDS).expand(BATCH, -1, -1)
     result = distorted(same, augment)
     assert augment.any()
     assert result.shape == same.shape
     few = "masks" in name or "dropout" in name
-    assert len(result.flatten(1).unique(dim=0)) > (10 if few else BATCH * 0.8)
+    assert len(result.flatten(1).unique(dim=0)) > (10 if few else BATCH * 0.9)
 
 
 def test_the_mel_axis_is_scaled_and_shifted_as_drawn(quiet):
