@@ -20,7 +20,6 @@ recognition"): how frequent a phoneme is then counts in the sequences alone, or,
 these, not at all, for the sake of rare phonemes.
 """
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -34,10 +33,12 @@ from phonemes.corpus import Labels
 from phonemes.params import Smooth
 from phonemes.stored import read_labels, read_lengths
 
-BATCH = 32  # utterances at a time, at most
+BATCH = 48  # utterances at a time, at most
 ROOM = 2**29  # numbers for the states of a batch, unless one utterance needs more
-AGES = 3  # frames in whose each the chance of leaving a phoneme is counted; the last is all later
+AGES = 3  # of a phoneme, with a chance of leaving it at each: its first frame, second, all later
 BELIEF = 5  # frames that the chance of all phonemes counts for beside a phoneme's own
+FAINT = 1e-12  # the least weight of staying, leaving and what was seen: float32 holds their product
+LEAST = 1e-30  # the least posterior
 
 
 class Sequences(NamedTuple):
@@ -161,24 +162,27 @@ def smoothed(
         torch.tensor(values**power, dtype=torch.float32, device=device)
         for values, power in (
             (sequences.first, smooth.sequence),
-            (sequences.following.transpose(1, 0, 2), smooth.sequence),  # (now, before, next)
+            (sequences.following.transpose(1, 2, 0), smooth.sequence),  # (now, next, before)
             (sequences.leaving[:, :, None, None], smooth.length),
             (1 - sequences.leaving[:, :, None, None], smooth.length),
         )
     )
+    leaving, staying = leaving.clamp(min=FAINT), staying.clamp(min=FAINT)
     result = torch.empty_like(log_posteriors, dtype=torch.float32)
     room = torch.empty(0, device=device)
-    for frames, alive in _batches(lengths, AGES * log_posteriors.shape[1] ** 2):
+    for frames, alive in _batches(lengths, 2 * len(first) ** 2):
         frames = frames.to(device)
         seen = smooth.frame * log_posteriors[frames].float()  # (T, U, P)
-        seen = (seen - seen.amax(2, keepdim=True)).exp()
-        needed = sum(alive) * AGES * seen.shape[2] ** 2
+        seen = (seen - seen.amax(2, keepdim=True)).exp().clamp(min=FAINT)
+        seen = seen.transpose(1, 2)[:, :, None].contiguous()  # (T, P, 1, U)
+        needed = _room(alive, len(first))
         if room.numel() < needed:
             room = torch.empty(needed, device=device)
-        shares = _forward_backward(seen, alive, first, onward, leaving, staying, room)
+        weights = first, onward, leaving, staying
+        shares = _forward_backward(seen, alive, *weights, room[:needed])
         for time, count in enumerate(alive):
-            result[frames[time, :count]] = shares[time, :count]
-    return result.clamp(min=1e-30).log()
+            result[frames[time, :count]] = shares[time, :, :count].t()
+    return result.clamp(min=LEAST).log()
 
 
 def _batches(lengths: NDArray[np.integer], states: int) -> Iterator[tuple[Tensor, list[int]]]:
@@ -207,54 +211,64 @@ def _forward_backward(
     staying: Tensor,
     room: Tensor,
 ) -> Tensor:
-    """Return the posterior shares, (T, U, P), of a batch.
+    """Return the posterior shares, (T, P, U), of a batch.
 
-    States are (A, P, U, P): the age of the phoneme now, that phoneme, the utterance, the
-    phoneme before. What was seen is scaled by their sum, so that none vanishes.
+    States are (P, P, U) for each age: the phoneme now, the one before, the utterance. To pass
+    through them takes the time here, so they lie and are weighed in a way that needs few
+    passes: utterances side by side; with the weight of staying on the way forward, without it
+    on the way back; and those in the second frame of a phoneme are the fresh ones of the time
+    before, times a weight that every phoneme before has in common. What was seen is scaled by
+    about the sum of all states, so that not all of them vanish.
 
     Args:
-        seen: (T, U, P) weight of what was seen at each time.
+        seen: (T, P, 1, U) weight of what was seen at each time.
         alive: (T,) how many utterances, the first ones, last at each time.
         first: (P,) weight of beginning with a phoneme, at any age.
-        onward: (P, P, P) weight of the next phoneme: now, before, next.
-        leaving: (A, P, 1, 1) weight of leaving at an age.
-        staying: (A, P, 1, 1) weight of staying.
-        room: for the states of all times, at least sum(alive) A P P numbers.
+        onward: (P, P, P) weight of the next phoneme: now, next, before.
+        leaving: (A, P, 1, 1) weight of leaving at an age, above 0.
+        staying: (A, P, 1, 1) weight of staying, above 0.
+        room: for the states that are kept, `_room` numbers.
     """
-    times, utterances, classes = seen.shape
-    seen = seen.transpose(1, 2)[..., None].contiguous()  # (T, P, U, 1)
-    states: list[Tensor] = []
-    used = 0
-    for time, count in enumerate(alive):
-        shape = AGES, classes, count, classes
-        now = room[used : used + math.prod(shape)].view(shape)
-        used += now.numel()
-        if time == 0:
-            now.zero_()
-            now[..., 0] = (seen[0] * first[:, None, None])[..., 0]  # the phoneme before is any
-        else:
-            before = states[-1][:, :, :count]
-            scaled = seen[time, :, :count] / before.sum((0, 1, 3))[:, None]
-            stays = staying * scaled  # (A, P, U, 1)
-            going = leaving[0] * before[0]
-            for age in range(1, AGES):
-                going.addcmul_(leaving[age], before[age])
-                torch.mul(before[age - 1], stays[age - 1], out=now[age])
-            now[-1].addcmul_(before[-1], stays[-1])
-            torch.mul(torch.bmm(going, onward).permute(2, 1, 0), scaled, out=now[0])
-        states.append(now)
-    backward = onward.transpose(1, 2).contiguous()
-    later = seen.new_ones((AGES, classes, utterances, classes))
-    shares = seen.new_empty((times, utterances, classes))
-    for time, count in reversed(list(enumerate(alive))):
+    times, classes, _, utterances = seen.shape
+    square, counts = classes**2, [alive[0], *alive]  # fresh ones of a time before the first too
+    parts = room.split([square * count for count in counts + alive])
+    states = [part.view(classes, classes, -1) for part in parts]
+    fresh, old = states[: len(counts)], states[len(counts) :]
+    start = seen[0, :, 0] * first[:, None] * staying[:, :, 0]  # (A, P, U)
+    for state, weight in zip((fresh[1], fresh[0], old[0]), start, strict=True):
+        state.zero_()
+        state[:, 0] = weight  # any was before
+    odds = leaving / staying
+    aged = [seen.new_ones(classes, 1, utterances)]  # the weight of second frames at each time
+    for time, count in enumerate(alive[1:], 1):
+        one, two, three = (
+            state[..., :count] for state in (fresh[time], fresh[time - 1], old[time - 1])
+        )
+        older = aged[-1][..., :count]
+        going = (odds[0] * one).addcmul_(odds[1] * older, two).addcmul_(odds[2], three)
+        stays = staying * (seen[time, ..., :count] / going.sum((0, 1)))  # (A, P, 1, U)
+        torch.mul(torch.bmm(onward, going).transpose(0, 1), stays[0], out=fresh[time + 1])
+        torch.mul(three, stays[2], out=old[time]).addcmul_(older * stays[2], two)
+        aged.append(stays[1])
+    backward = onward.transpose(1, 2)
+    later = (1 / staying).expand(AGES, classes, classes, utterances).contiguous()
+    shares = seen.new_empty((times, classes, utterances))
+    for time, count in reversed([*enumerate(alive)]):
         if time + 1 < times:
-            going_on = later[:, :, : alive[time + 1]]
-            scaled = seen[time + 1, :, : alive[time + 1]]
-            ahead = going_on * (scaled / going_on.sum((0, 1, 3))[:, None])
-            onwards = torch.bmm(ahead[0].permute(2, 1, 0).contiguous(), backward)
-            for age in range(AGES):
-                torch.mul(onwards, leaving[age], out=going_on[age])
-                going_on[age].addcmul_(ahead[min(age + 1, AGES - 1)], staying[age])
-        both = torch.linalg.vecdot(states[time], later[:, :, :count]).sum(0).t()  # (U, P)
-        shares[time, :count] = both / both.sum(1, keepdim=True)
-    return shares
+            going_on = later[..., : alive[time + 1]]
+            scaled = seen[time + 1, ..., : alive[time + 1]] / going_on[2].sum((0, 1))
+            ahead = going_on * (staying * scaled)
+            onwards = torch.bmm(backward, ahead[0].transpose(0, 1))
+            for age, then in enumerate((ahead[1], ahead[2], ahead[2])):
+                torch.addcmul(then, odds[age], onwards, out=going_on[age])
+        one, two, three = later[..., :count]
+        both = (fresh[time + 1] * one).addcmul_(old[time], three).sum(1)
+        both.addcmul_(aged[time][:, 0], (fresh[time][..., :count] * two).sum(1))
+        shares[time, :, :count] = both
+    shares.clamp_(min=LEAST)
+    return shares / shares.sum(1, keepdim=True)
+
+
+def _room(alive: list[int], classes: int) -> int:
+    """Return how many numbers a batch keeps: states at two ages, and of one more time."""
+    return (2 * sum(alive) + alive[0]) * classes**2

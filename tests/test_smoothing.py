@@ -95,29 +95,46 @@ def test_an_utterance_is_smoothed_as_if_it_were_alone(monkeypatch, batch):
         torch.testing.assert_close(together[begin:end], alone)
 
 
-@pytest.mark.parametrize("room", [1, 7 * AGES * CLASSES**2, 10**9])
+LONGEST = 7 * 3 * CLASSES**2  # numbers, more than an utterance of 7 frames takes
+
+
+@pytest.mark.parametrize("room", [1, LONGEST, 10**9])
 def test_utterances_are_smoothed_in_the_room_there_is(monkeypatch, room):
     lengths, model = np.array([3, 7, 1, 7, 4]), sequences()
     given = posteriors(lengths.sum())
     expected = smoothed(given, lengths, model, ON)
-    sizes = []
+    frames, rooms = [], []
     made = phonemes.smoothing._forward_backward
 
     def watched(seen, alive, *others):
-        sizes.append(sum(alive) * AGES * CLASSES**2)
+        frames.append(sum(alive))
+        rooms.append(len(others[-1]))
         return made(seen, alive, *others)
 
     monkeypatch.setattr(phonemes.smoothing, "ROOM", room)
     monkeypatch.setattr(phonemes.smoothing, "_forward_backward", watched)
     torch.testing.assert_close(smoothed(given, lengths, model, ON), expected)
-    assert max(sizes) <= max(room, 7 * AGES * CLASSES**2)
-    assert sum(sizes) == lengths.sum() * AGES * CLASSES**2
+    assert max(rooms) <= max(room, LONGEST)
+    assert len(rooms) == {1: 5, LONGEST: 4}.get(room, 1)
+    assert sum(frames) == lengths.sum()
 
 
 def test_long_utterances_neither_vanish_nor_overflow():
     given = posteriors(3000) * 20
     shares = smoothed(given, np.array([3000]), sequences(), ON).exp()
     torch.testing.assert_close(shares.sum(1), torch.ones(3000))
+
+
+@pytest.mark.parametrize("sequence", [0.0001, 10.0])
+@pytest.mark.parametrize("length", [0.0, 10.0])
+@pytest.mark.parametrize("frame", [0.01, 10.0])
+def test_no_power_that_is_allowed_makes_posteriors_vanish(sequence, length, frame):
+    labels = np.repeat([0, 1, 0, 2] * 50, [3, 4, 90, 3] * 50)
+    model = count_sequences(labels, np.array([len(labels)]), CLASSES)
+    sure = posteriors(100) * 30  # of another phoneme in each frame, at times
+    smooth = Smooth(sequence, length, frame, 0.0)
+    shares = smoothed(sure, np.array([100]), model, smooth).exp()
+    torch.testing.assert_close(shares.sum(1), torch.ones(100))
 
 
 def test_a_single_odd_frame_is_corrected():
