@@ -1,6 +1,6 @@
 """How accurate the recipes are on a corpus, what each of their parts is worth, and more data.
 
-    python -m benchmarks.accuracy FOLDER recipes residual growth [--seeds 3] [--json FILE]
+    python -m benchmarks.accuracy FOLDER recipes deep growth [--seeds 3] [--json FILE]
 
 FOLDER is a checkout in which the stage corpus ran. Every row is trained with several seeds
 and scored on dev alone, at the epoch that is best there, as the train stage keeps it; with
@@ -43,7 +43,7 @@ from phonemes.smoothing import Smoothing, count_sequences
 from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
 from stages import CORPUS
 
-STUDIES = ("recipes", "residual", "shipped", "second", "smoothing", "growth")
+STUDIES = ("recipes", "deep", "residual", "shipped", "second", "smoothing", "growth")
 ROOT = Path(__file__).parent.parent
 SMOOTH = Smooth(**read_recipe("smoothed")["smooth"])
 BATCH = 32_768  # frames of a forward pass
@@ -52,8 +52,7 @@ SHORT = "train.epochs=20 train.weight_decay=0.1"  # of residual, to compare its 
 MEL = "train.augment.mel_scale=0 train.augment.mel_shift=0"
 COLOUR = "train.augment.gain=0 train.augment.tilt=0 train.augment.noise=0"
 MASKS = "train.augment.time_masks=0 train.augment.band_masks=0"
-PARTS = {  # of residual
-    "all": "",
+PARTS = {  # each left out
     "no labels of neighbours": "train.neighbours=0",
     "no distortion of the mel axis": MEL,
     "no distortion of the time axis": "train.augment.speed=0",
@@ -65,9 +64,11 @@ PARTS = {  # of residual
     "no label smoothing": "train.label_smoothing=0",
     "statistics of the utterance alone": "normalize.prior=0",
     "weight decay 0.01": "train.weight_decay=0.01",
+    "dropout 0.1": "train.dropout=0.1",
+}
+OTHERS = {  # other values, and things added
     "weight decay 0.2": "train.weight_decay=0.2",
     "weight decay 0.3": "train.weight_decay=0.3",
-    "dropout 0.1": "train.dropout=0.1",
     "dropout 0.2": "train.dropout=0.2",
     "dropout 0.4": "train.dropout=0.4",
     "three labels of neighbours on a side": "train.neighbours=3",
@@ -192,17 +193,24 @@ def with_recipe(*names: str, changes: str = "") -> Params:
 
 def rows(study: str) -> Iterator[Row]:
     """Yield the rows of a study."""
-    residual, refined = with_recipe("residual"), with_recipe("residual", "refined")
+    residual, deep = with_recipe("residual"), with_recipe("deep")
+    short = with_recipe("residual", changes=SHORT)
     if study == "recipes":
         yield Row("shipped", with_recipe())
         for name in ("course", "pyramid", "masks"):
             yield Row(name, with_recipe(name))
         narrow = "train.augment.time_mask=10 train.augment.band_mask=6"
         yield Row("masks, narrower", with_recipe("masks", changes=narrow))
-        yield Row("deep", with_recipe("deep"))
-        yield Row("residual", residual, further={"refined": refined})
+        for name, params in (("residual", residual), ("deep", deep)):
+            yield Row(name, params, further={"refined": with_recipe(name, "refined")})
+    elif study == "deep":
+        yield Row("deep", deep)
+        for name in (*PARTS, "three labels of neighbours on a side"):
+            changes = (PARTS | OTHERS)[name]
+            yield Row(f"deep: {name}", with_recipe("deep", changes=changes))
     elif study == "residual":
-        for name, changes in PARTS.items():
+        yield Row("residual, short: all", short)
+        for name, changes in (PARTS | OTHERS).items():
             params = with_recipe("residual", changes=f"{SHORT} {changes}")
             yield Row(f"residual, short: {name}", params)
     elif study == "shipped":
@@ -216,7 +224,7 @@ def rows(study: str) -> Iterator[Row]:
             )
             for name, changes in SECOND.items()
         }
-        yield Row("residual, short: all", with_recipe("residual", changes=SHORT), further=further)
+        yield Row("residual, short: all", short, further=further)
     elif study == "smoothing":
         further = {
             "{}, {}, {}, {}".format(*powers): replace(residual, smooth=Smooth(*powers))
@@ -224,10 +232,9 @@ def rows(study: str) -> Iterator[Row]:
         }
         yield Row("residual", residual, further=further)
     else:
-        short = with_recipe("residual", changes=SHORT)
         for name, params in (
             ("course", with_recipe("course")), ("residual, short: all", short),
-            ("residual", residual),
+            ("residual", residual), ("deep", deep),
         ):  # fmt: skip
             for share in (0.1, 0.3):
                 yield Row(f"{name}, {share:.0%} of train", params, share)
@@ -369,6 +376,7 @@ def plot(results: dict[str, list[Result]], path: Path) -> None:
             label = name if split == "dev" else None
             axes.plot(range(1, len(accuracies) + 1), accuracies, style, c=f"C{number}", label=label)
     axes.set(xlabel="epoch", ylabel="frame accuracy: dev, and train (dashed)", xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=110)
