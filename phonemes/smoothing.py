@@ -170,7 +170,7 @@ def smoothed(
     leaving, staying = leaving.clamp(min=FAINT), staying.clamp(min=FAINT)
     result = torch.empty_like(log_posteriors, dtype=torch.float32)
     room = torch.empty(0, device=device)
-    for frames, alive in _batches(lengths, 2 * len(first) ** 2):
+    for frames, alive in _batches(lengths, len(first)):
         frames = frames.to(device)
         seen = smooth.frame * log_posteriors[frames].float()  # (T, U, P)
         seen = (seen - seen.amax(2, keepdim=True)).exp().clamp(min=FAINT)
@@ -185,16 +185,16 @@ def smoothed(
     return result.clamp(min=LEAST).log()
 
 
-def _batches(lengths: NDArray[np.integer], states: int) -> Iterator[tuple[Tensor, list[int]]]:
+def _batches(lengths: NDArray[np.integer], classes: int) -> Iterator[tuple[Tensor, list[int]]]:
     """Yield utterances, the longest first: frames (T, U), and how many last at each time.
 
-    So many that their `states`, numbers for each frame, have room.
+    So many that the states of all have room.
     """
     order = np.argsort(-lengths, kind="stable")
     begins = np.cumsum(lengths) - lengths
     first = 0
     while first < len(order):
-        fitting = ROOM // (int(lengths[order[first]]) * states)
+        fitting = ROOM // _room([1] * int(lengths[order[first]]), classes)
         chosen = order[first : first + min(max(fitting, 1), BATCH)]
         first += len(chosen)
         time = np.arange(lengths[chosen[0]])[:, None]
