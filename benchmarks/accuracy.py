@@ -31,7 +31,7 @@ from phonemes import fitting
 from phonemes.context import window_starts
 from phonemes.corpus import Frames, Labels
 from phonemes.device import choose_device, choose_precision
-from phonemes.inference import as_posteriors, place
+from phonemes.inference import place
 from phonemes.model import Model, Trained
 from phonemes.normalize import group_utterances, normalized, split_statistics
 from phonemes.params import Data, Normalize, Params, Smooth, Train, parse
@@ -91,14 +91,7 @@ OTHERS = {  # other values, and things added
     "more of the mel axis": "train.augment.mel_scale=0.15 train.augment.mel_shift=2",
     "more of the time axis": "train.augment.speed=0.3",
     "wider masks": "train.augment.time_mask=15 train.augment.band_mask=8",
-    "echo": "train.augment.echo=4",
-    "shifts of two frames": "train.augment.shift=2",
-    "bands dropped, 0.1": "train.augment.band_dropout=0.1",
-    "labels softened, 0.3": "train.soften=0.3",
-    "auxiliary labels": "train.auxiliary=true",
     "rare phonemes count more": "train.class_weights=sqrt",
-    "weights of five epochs averaged": "train.average=5",
-    "a third from a teacher": "train.distill=0.33 refine.folds=5 refine.members=0",
     "what helps, together": (
         "train.neighbours=15 train.batch_size=1024 train.augment.speed=0.3 "
         f"train.augment.time_mask=15 train.augment.band_mask=8 train.hidden={[1536] * 9}"
@@ -115,14 +108,10 @@ CHANGES = {  # of the shipped parameters
     "more of the mel axis": "train.augment.mel_scale=0.15 train.augment.mel_shift=2",
     "gain and tilt": "train.augment.gain=0.2 train.augment.tilt=0.3",
     "masks": "train.augment.time_masks=2 train.augment.band_masks=2",
-    "echo": "train.augment.echo=4",
-    "shifts of two frames": "train.augment.shift=2",
-    "bands dropped, 0.1": "train.augment.band_dropout=0.1",
     "dropout 0.25": "train.dropout=0.25",
     "weight decay 0.2": "train.weight_decay=0.2",
     "width 512": "train.hidden=[512, 512, 512]",
     "width 1024": "train.hidden=[1024, 1024, 1024]",
-    "a third from a teacher": "train.distill=0.33 refine.folds=3 refine.members=0",
 }
 SECOND = {  # of one second network
     "": "",
@@ -303,17 +292,10 @@ def trained(
     sequences = count_sequences(train.labels, train.lengths, classes)
 
     def fit(
-        seen: fitting.Arrays,
-        judged: fitting.Arrays,
-        data: Data,
-        how: Train,
-        which: str,
-        taught: NDArray[np.float32] | None = None,
+        seen: fitting.Arrays, judged: fitting.Arrays, data: Data, how: Train, which: str
     ) -> Trained:
         nonlocal history, seconds
-        training, architecture = fitting.prepare(
-            seen, judged, phonemes, device, dtype, data, how, taught
-        )
+        training, architecture = fitting.prepare(seen, judged, phonemes, device, dtype, data, how)
         training.rehearse()
         started = time.perf_counter()
         with redirect_stdout(StringIO()):
@@ -334,14 +316,10 @@ def trained(
         plain, better = ((each.argmax(1) == labels).double().mean().item() for each in told)
         return Result(plain, better, seconds, time.perf_counter() - began, history)
 
-    inputs = seen, judged, phonemes, device, dtype
-    left_out = without_parts(*inputs, params, fit) if params.train.distill else None
-    taught = as_posteriors(left_out[1], classes) if left_out else None
-    first = fit(seen, judged, data, params.train, ALL, taught)
+    first = fit(seen, judged, data, params.train, ALL)
     yield "", score([first], [], params.smooth)
-    refined = [each for each in further.values() if each.refine.folds and each.refine.members]
-    if refined and not left_out:
-        left_out = without_parts(*inputs, refined[0], fit)
+    refined = [each for each in further.values() if each.refine.folds]
+    left_out = without_parts(seen, judged, device, dtype, refined[0], fit) if refined else None
     shared, passed = seconds, time.perf_counter() - began
     for name, then in further.items():
         seconds, began = shared, time.perf_counter() - passed

@@ -47,8 +47,8 @@ HIDDEN = (1024, 1024, 1024, 512, 256, 256)
 BANDS, CLASSES, K = 40, 71, 32
 UTTERANCE = 315  # frames, about
 DISTORTIONS = Augment(
-    mel_scale=0.12, mel_shift=1.5, speed=0.15, shift=0.0, echo=0.0, gain=0.2, tilt=0.3,
-    noise=0.2, time_masks=2, time_mask=10, band_masks=2, band_mask=6, band_dropout=0.0,
+    mel_scale=0.12, mel_shift=1.5, speed=0.15, gain=0.2, tilt=0.3, noise=0.2,
+    time_masks=2, time_mask=10, band_masks=2, band_mask=6,
 )  # fmt: skip
 
 
@@ -448,7 +448,7 @@ def main() -> None:
         optimizer="adam", lr=1e-3, weight_decay=0.0, schedule="constant",
         warmup_epochs=0.0, epochs=10_000, precision="auto", shuffle="full",
         fused="auto", label_smoothing=0.0, class_weights="none", clip_norm=0.0,
-        early_stopping=0, average=0,
+        early_stopping=0,
     )  # fmt: skip
     kinds = {torch.float32: "fp32"} | ({dtype: "bf16"} if dtype == torch.bfloat16 else {})
     peaks = {kind: matrix_rate(device, kind) for kind in kinds}

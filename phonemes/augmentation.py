@@ -29,13 +29,11 @@ class Draws(NamedTuple):
 
     uniform: Tensor  # (B, D) float32 in [0, 1): D as in `draws`
     noise: Tensor | None  # (B, W, C) of standard deviation 1
-    bands: Tensor | None = None  # (B, C) float32 in [0, 1)
 
 
 def draws(augment: Augment) -> int:
-    """Return the numbers that a window needs: five, two a mask, one for a shift and an echo."""
-    masks = augment.time_masks + augment.band_masks
-    return 5 + 2 * masks + (augment.shift > 0) + (augment.echo > 0)
+    """Return the numbers that a window needs: five, and two a mask."""
+    return 5 + 2 * (augment.time_masks + augment.band_masks)
 
 
 def draw(augment: Augment, windows: Tensor) -> Draws:
@@ -43,9 +41,7 @@ def draw(augment: Augment, windows: Tensor) -> Draws:
     batch, device = len(windows), windows.device
     uniform = torch.rand((batch, draws(augment)), device=device)
     noise = torch.randn(windows.shape, device=device) if augment.noise > 0 else None
-    bands = windows.shape[2]
-    kept = torch.rand((batch, bands), device=device) if augment.band_dropout > 0 else None
-    return Draws(uniform, noise, kept)
+    return Draws(uniform, noise)
 
 
 def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
@@ -55,22 +51,13 @@ def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
     signed = (2 * drawn.uniform[:, :5] - 1)[:, :, None]  # (B, 5, 1)
     time = torch.arange(width, device=device)
     band = torch.arange(bands, device=device)
-    if augment.speed > 0 or augment.shift > 0:
+    if augment.speed > 0:
         when = width // 2 + (time - width // 2) * (1 + augment.speed * signed[:, 2])
-        if augment.shift > 0:
-            column = draws(augment) - 1 - (augment.echo > 0)
-            when = when + augment.shift * (2 * drawn.uniform[:, column, None] - 1)
         windows = _between(when, width).to(dtype) @ windows
     if augment.mel_scale > 0 or augment.mel_shift > 0:
         scale, shift = augment.mel_scale * signed[:, 0], augment.mel_shift * signed[:, 1]
         where = band * (1 + scale) + shift
         windows = windows @ _between(where, bands).to(dtype).transpose(1, 2)
-    if augment.echo > 0:
-        fade = (1 / (augment.echo * drawn.uniform[:, -1]).clamp(min=1e-6)).to(dtype)
-        for late in (1, 2, 4):  # echoes of echoes: a frame is heard in ECHO frames
-            heard = windows[:, :-late] - late * fade[:, None, None]
-            rest = torch.maximum(windows[:, late:], heard)
-            windows = torch.cat([windows[:, :late], rest], 1)
     if augment.gain > 0 or augment.tilt > 0:
         slope = 2 * band / max(bands - 1, 1) - 1
         level = augment.gain * signed[:, 3] + augment.tilt * signed[:, 4] * slope  # (B, C)
@@ -90,8 +77,6 @@ def distort(windows: Tensor, augment: Augment, drawn: Draws) -> Tensor:
             kept = (after | (axis < begin[:, :, None])).all(1).to(dtype)  # (B, W or C)
             windows = windows * (kept[:, :, None] if axis is time else kept[:, None])
             first += 2 * masks
-    if drawn.bands is not None:
-        windows = windows * (drawn.bands >= augment.band_dropout)[:, None].to(dtype)
     return windows
 
 

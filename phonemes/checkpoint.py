@@ -25,8 +25,7 @@ from phonemes.files import replacing
 from phonemes.params import Data, Train
 from phonemes.schedule import LOOK_AT_THE_END
 
-# checkpoints of other runs; each takes about four times the network, and once more for each
-# epoch whose weights are averaged
+# checkpoints of other runs; each takes about four times the network
 KEPT = 3
 SHARE = 0.05  # of the time, at most, that writing checkpoints may take
 
@@ -37,8 +36,7 @@ def run_key(train: Train, data: Data, arrays: Iterable[NDArray], facts: Sequence
     Args:
         train: how the network is trained; its epochs do not count.
         data: what its windows are.
-        arrays: all that is read: frames, starts and labels of train and dev, and posteriors
-            where others teach.
+        arrays: all that is read: frames, starts and labels of train and dev.
         facts: what else decides the bytes, such as the device.
     """
     digest = hashlib.blake2b(digest_size=16)

@@ -24,12 +24,6 @@ def samples_of(milliseconds: float, features: Features) -> int:
     return round(milliseconds * features.sample_rate / 1000)
 
 
-def frame_count(samples: int, features: Features) -> int:
-    """Return how many whole frames lie in `samples` samples; may be 0."""
-    width = samples_of(features.frame_width, features)
-    return max(0, 1 + (samples - width) // samples_of(features.stride, features))
-
-
 def label_times(count: int, features: Features) -> NDArray[np.float64]:
     """Return the time in the middle of each frame, where its label is read: (count,) seconds.
 

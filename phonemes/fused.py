@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from phonemes import kernels
 from phonemes.inference import Outcomes, Split
-from phonemes.layers import Apart, Thinning
+from phonemes.layers import Thinning
 from phonemes.optimizer import Optimizer
-from phonemes.params import ECHO, Train
+from phonemes.params import Train
 
 LARGE = 8192  # rows of a batch from which on other tiles are faster
 
@@ -94,9 +94,7 @@ class FusedStep:
         self.thinned = torch.stack([averaged.cumsum(0) - averaged, averaged]).int()
         self.thinned = self.thinned.to(split.windows.device)  # first frame and frames of each
         self.bias = linears[-1].bias
-        self.around = 2 * params.neighbours + 1  # labels of a window
-        last = network[-1]
-        self.told = last.told if isinstance(last, Apart) else 1  # auxiliary ones too
+        self.told = 2 * params.neighbours + 1  # labels of a window
         self.classes = len(self.bias) // self.told
         padded = -(-len(self.bias) // 8) * 8  # cuBLAS is slow on rows that 16 bytes do not divide
         widths = [linear.out_features for linear in linears[:-1]] + [padded]
@@ -124,9 +122,7 @@ class FusedStep:
         self.sums = torch.zeros((self.tiles.parts, 2, max(widths)), device=device)
         columns = max(8, triton.next_power_of_2(self.classes))
         self.loss_sums = torch.zeros((LOSS_PARTS, columns * self.told + 2), device=device)
-        self.soft = params.soften > 0
-        labels = self.told + 2 * self.soft
-        self.targets = torch.zeros((batch, labels), dtype=torch.int64, device=device)
+        self.targets = torch.zeros((batch, self.told), dtype=torch.int64, device=device)
         self.scalars = torch.ones(4, device=device)  # rate, corrections of both moments, clipping
 
     def _flatten(
@@ -217,17 +213,15 @@ class FusedStep:
         kernels.gather[(triton.cdiv(self.batch, GATHER_TILE[0]),)](
             self.split.windows, self.split.starts, self.split.labels, order, cursor, self.epoch,
             self.steps, windows, self.targets, self.batch, self.salt, augment.mel_scale,
-            augment.mel_shift, augment.speed, augment.shift, augment.echo, augment.gain,
-            augment.tilt, augment.noise, augment.time_mask, augment.band_mask,
-            augment.band_dropout,
-            *self.thinned, bands, self.split.windows.shape[1] // bands, windows.shape[1],
+            augment.mel_shift, augment.speed, augment.gain, augment.tilt, augment.noise,
+            augment.time_mask, augment.band_mask, *self.thinned, bands,
+            self.split.windows.shape[1] // bands, windows.shape[1],
             self.most, self.targets.shape[1], *GATHER_TILE, math.gcd(8, bands),
             AUGMENT=augment.any(),
-            WARP=augment.mel_scale + augment.mel_shift + augment.speed + augment.shift > 0,
-            DELAY=augment.shift > 0, ECHO=ECHO if augment.echo > 0 else 0,
+            WARP=augment.mel_scale + augment.mel_shift + augment.speed > 0,
             COLOUR=augment.gain + augment.tilt > 0,
             NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks,
-            BAND_MASKS=augment.band_masks, BAND_DROPOUT=augment.band_dropout > 0,
+            BAND_MASKS=augment.band_masks,
             num_warps=GATHER_WARPS,
         )  # fmt: skip
 
@@ -258,8 +252,8 @@ class FusedStep:
         tile = min(LOSS_TILE, triton.next_power_of_2(part))
         kernels.loss[(LOSS_PARTS,)](
             z, self.bias, self.targets, self.loss_sums, self.batch, self.classes,
-            self.params.label_smoothing, self.params.soften, z.shape[1], self.around, self.told,
-            self.soft, triton.cdiv(part, tile) * tile, tile, columns,
+            self.params.label_smoothing, z.shape[1], self.told,
+            triton.cdiv(part, tile) * tile, tile, columns,
         )  # fmt: skip
         begin = self.begins[self.bias]
         kernels.finish[(1,)](

@@ -9,10 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
@@ -203,11 +201,6 @@ def as_frames(log_posteriors: Tensor) -> Frames:
     return F.pad(roots, (0, -roots.shape[1] % 8)).cpu().numpy()
 
 
-def as_posteriors(frames: Frames, classes: int) -> NDArray[np.float32]:
-    """Return the posteriors, (N, P), that `as_frames` made frames of."""
-    return frames[:, :classes] ** 2
-
-
 def _logits(
     network: nn.Sequential, split: Split, batch: int, dtype: torch.dtype
 ) -> Iterator[tuple[slice, Tensor]]:
@@ -225,8 +218,7 @@ def _logits(
         with torch.autocast(split.windows.device.type, dtype, enabled=dtype != torch.float32):
             logits = resting(gather(split, around))
         if isinstance(last, Apart):
-            frames = logits[:, : 2 * n + 1].float()
-            shares = averaged(torch.log_softmax(frames, 2), split.starts[around])
+            shares = averaged(torch.log_softmax(logits.float(), 2), split.starts[around])
             begin = first - around.start
             logits = shares[begin : begin + rows.stop - first]
         yield rows, logits

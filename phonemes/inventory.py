@@ -7,9 +7,6 @@ carry a stress digit (0 none, 1 primary, 2 secondary); "folding" drops it.
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-import numpy as np
-from numpy.typing import NDArray
-
 from phonemes.errors import InputError
 
 VOWELS = tuple("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
@@ -49,52 +46,6 @@ def fold(phonemes: Sequence[str]) -> tuple[str, ...] | None:
     if set(phonemes) <= {*ARPABET_STRESS, *ARPABET_PLAIN}:
         return tuple(name.rstrip("012") for name in phonemes)
     return None
-
-
-MANNERS = {  # and places of articulation: Ladefoged, "A course in phonetics"
-    "stop": "P B T D K G DX",
-    "affricate": "CH JH",
-    "fricative": "F V TH DH S Z SH ZH HH",
-    "nasal": "M N NG",
-    "approximant": "L R W Y ER",
-    "vowel": "AA AE AH AO EH IH IY UH UW",
-    "diphthong": "AW AY EY OW OY",
-}
-PLACES = {
-    "labial": "P B M F V W",
-    "dental": "TH DH",
-    "alveolar": "T D N S Z L DX",
-    "postalveolar": "CH JH SH ZH R ER",
-    "palatal": "Y",
-    "velar": "K G NG",
-    "glottal": "HH",
-    "front": "IY IH EH AE EY",
-    "central": "AH",
-    "back": "AA AO UH UW OW",
-    "gliding": "AW AY OY",
-}
-AUXILIARY = 3  # what `auxiliary_labels` tells of a phoneme
-
-
-def auxiliary_labels(phonemes: Sequence[str]) -> NDArray[np.uint8]:
-    """Return the stress-free class, the manner and the place of P phonemes, (P, 3), each < P.
-
-    What is neither, silence and noise, has a manner and a place of its own.
-
-    Raises:
-        InputError: the names are neither ARPAbet's nor TIMIT's.
-    """
-    folded = fold(phonemes)
-    if folded is None:
-        raise InputError(
-            "train.auxiliary needs the names of ARPAbet or TIMIT phonemes, and the labels have "
-            f"others, such as {phonemes[0]}; set it to false"
-        )
-    kinds = [folded]
-    for classes in (MANNERS, PLACES):
-        named = {name: kind for kind, names in classes.items() for name in names.split()}
-        kinds.append(tuple(named.get(name, "none") for name in folded))
-    return np.stack([np.unique(kind, return_inverse=True)[1] for kind in kinds], 1).astype(np.uint8)
 
 
 def default_inventory(classes: int) -> tuple[str, ...]:

@@ -124,19 +124,14 @@ def _between(where, COUNT: tl.constexpr):
 
 @triton.jit
 def _warped(
-    source, time, first, key, row, mel_scale, mel_shift, speed, delay, BANDS: tl.constexpr,
-    LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr,
+    source, time, first, key, row, mel_scale, mel_shift, speed, BANDS: tl.constexpr,
+    LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr,
 ):  # fmt: skip
-    """Return values as `_distorted` does, time and bands distorted alone.
-
-    DELAY is the number of the draw for a shift, 0 for none.
-    """
+    """Return values as `_distorted` does, time and bands distorted alone."""
     along = tl.arange(0, G)
     if WARP:
         pace = 1 + speed * (2 * _uniform(key, row, 2) - 1)
         when = LENGTH // 2 + (time - LENGTH // 2) * pace
-        if DELAY:
-            when += delay * (2 * _uniform(key, row, DELAY) - 1)
         early, later = _between(when, LENGTH)
         scale = 1 + mel_scale * (2 * _uniform(key, row, 0) - 1)
         shift = mel_shift * (2 * _uniform(key, row, 1) - 1)
@@ -159,32 +154,20 @@ def _warped(
 
 @triton.jit
 def _distorted(
-    source, time, first, key, row, mel_scale, mel_shift, speed, delay, echo, gain, tilt, noise,
-    time_mask, band_mask, band_dropout,
-    BANDS: tl.constexpr, LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr,
-    DELAY: tl.constexpr, ECHO: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr,
-    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
+    source, time, first, key, row, mel_scale, mel_shift, speed, gain, tilt, noise,
+    time_mask, band_mask, BANDS: tl.constexpr, LENGTH: tl.constexpr, G: tl.constexpr,
+    WARP: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
 ):  # fmt: skip
     """Return values of windows, rows (R, 1, 1), at times (U, 1), G bands from the first, (U, 1).
 
-    Distortions are those of phonemes/augmentation.py, with draws in the same order. ECHO is
-    the number of frames that one is heard in, 0 without echo.
+    Distortions are those of phonemes/augmentation.py, with draws in the same order.
     """
     along = tl.arange(0, G)
     band = first + along
-    last: tl.constexpr = 5 + 2 * (TIME_MASKS + BAND_MASKS)
     value = _warped(
-        source, time, first, key, row, mel_scale, mel_shift, speed, delay, BANDS, LENGTH, G, WARP,
-        last if DELAY else 0,
-    )  # fmt: skip
-    if ECHO:
-        fade = 1 / tl.maximum(echo * _uniform(key, row, last + (1 if DELAY else 0)), 1e-6)
-        for late in tl.static_range(1, ECHO):
-            heard = _warped(
-                source, tl.maximum(time - late, 0), first, key, row, mel_scale, mel_shift, speed,
-                delay, BANDS, LENGTH, G, WARP, last if DELAY else 0,
-            )  # fmt: skip
-            value = tl.maximum(value, heard - late * fade)
+        source, time, first, key, row, mel_scale, mel_shift, speed, BANDS, LENGTH, G, WARP
+    )
     if COLOUR:
         level = gain * (2 * _uniform(key, row, 3) - 1)
         slope = tilt * (2 * _uniform(key, row, 4) - 1)
@@ -202,23 +185,17 @@ def _distorted(
     for mask in tl.static_range(BAND_MASKS):
         hidden = _masked(key, row, band, BANDS, band_mask, 5 + 2 * (TIME_MASKS + mask))
         value = tl.where(hidden, 0.0, value)
-    if BAND_DROPOUT:
-        bits = _mixed(_mixed((row.to(tl.uint32) ^ key) + 0x2545F491) ^ band.to(tl.uint32))
-        chance = (bits >> 8).to(tl.float32) * (1 / 16777216)
-        value = tl.where(chance >= band_dropout, value, 0.0)
     return value
 
 
 @triton.jit
 def gather(
     frames, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
-    mel_scale, mel_shift, speed, delay, echo, gain, tilt, noise, time_mask, band_mask,
-    band_dropout, firsts, counts,
+    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask, firsts, counts,
     BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
     LABELS: tl.constexpr, R: tl.constexpr, U: tl.constexpr, G: tl.constexpr,
-    AUGMENT: tl.constexpr, WARP: tl.constexpr, DELAY: tl.constexpr, ECHO: tl.constexpr,
-    COLOUR: tl.constexpr, NOISE: tl.constexpr, TIME_MASKS: tl.constexpr,
-    BAND_MASKS: tl.constexpr, BAND_DROPOUT: tl.constexpr,
+    AUGMENT: tl.constexpr, WARP: tl.constexpr, COLOUR: tl.constexpr, NOISE: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
 ):  # fmt: skip
     """Copy the windows and labels, LABELS of each, of the batch under the cursor; count the step.
 
@@ -257,9 +234,8 @@ def gather(
             for member in tl.static_range(MOST):
                 one = _distorted(
                     source, tl.minimum(time + member, LENGTH - 1), first, key, rows,
-                    mel_scale, mel_shift, speed, delay, echo, gain, tilt, noise, time_mask,
-                    band_mask, band_dropout, BANDS, LENGTH, G, WARP, DELAY, ECHO, COLOUR, NOISE,
-                    TIME_MASKS, BAND_MASKS, BAND_DROPOUT,
+                    mel_scale, mel_shift, speed, gain, tilt, noise, time_mask, band_mask,
+                    BANDS, LENGTH, G, WARP, COLOUR, NOISE, TIME_MASKS, BAND_MASKS,
                 )  # fmt: skip
                 value += tl.where(member < count, one, 0.0)
             value = value / count
@@ -418,15 +394,13 @@ def _rows_of_logits(z, bias, row, rows, classes, PADDED: tl.constexpr, C: tl.con
 
 @triton.jit
 def loss(
-    z, bias, targets, sums, rows, classes, smoothing, softening, PADDED: tl.constexpr,
-    AROUND: tl.constexpr, TOLD: tl.constexpr, SOFT: tl.constexpr, PART: tl.constexpr,
-    R: tl.constexpr, C: tl.constexpr,
+    z, bias, targets, sums, rows, classes, smoothing, PADDED: tl.constexpr,
+    TOLD: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Put the gradient of the mean cross-entropy in the place of the logits; sum loss and hits.
 
-    A row has the logits of TOLD labels, one after the other; the one in the middle of the
-    first AROUND is hit or not. Beyond them the logits are 0, and so is their gradient. SOFT,
-    the first AROUND have the labels of the frames beside them in their targets.
+    A row has the logits of TOLD labels, one after the other; the one in the middle is hit or
+    not. Beyond them the logits are 0, and so is their gradient.
     """
     column = tl.arange(0, C)
     inside = column < classes
@@ -444,24 +418,13 @@ def loss(
                 z + first, bias + first, row, rows, classes, PADDED, C
             )
             there = (row < rows)[:, None] & inside
-            if SOFT:
-                around = each < AROUND
-                place = targets + each + tl.where(around, 1, 2)
-                beside = tl.where(around, softening / 2, 0.0)
-                target = _is(place, row, rows, column, TOLD + 2)
-                before = _is(place - 1, row, rows, column, TOLD + 2)
-                after = _is(place + tl.where(around, 1, 0), row, rows, column, TOLD + 2)
-                label = tl.where(target, 1 - 2 * beside, 0.0)
-                label += tl.where(before, beside, 0.0) + tl.where(after, beside, 0.0)
-                wanted = label * (1 - smoothing) + smoothing / classes
-            else:
-                target = _is(targets + each, row, rows, column, TOLD)
-                wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
+            target = _is(targets + each, row, rows, column, TOLD)
+            wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
             gradient = tl.where(there, (share - wanted) / (rows * TOLD), 0.0)
             tl.store(z + first + row[:, None] * PADDED + column, gradient, mask=there)
             gradients += gradient
             losses += wanted * tl.where(there, log_total - value, 0.0)
-            hit = there & target & (chosen[:, None] == column) & (each == AROUND // 2)
+            hit = there & target & (chosen[:, None] == column) & (each == TOLD // 2)
             rights += tl.where(hit, 1.0, 0.0)
         tl.store(part + each * C + column, tl.sum(gradients, 0))
     tl.store(part + C * TOLD, tl.sum(tl.sum(losses, 1), 0) / TOLD)

@@ -89,12 +89,12 @@ class Residual(nn.Module):
 
 
 class Apart(nn.Module):
-    """Logits of each label that a window tells: first those of frames, then auxiliary ones."""
+    """Logits of each label that a window tells."""
 
-    def __init__(self, neighbours: int, told: int, classes: int) -> None:
-        """Tell D = `told` labels apart, the first 2n + 1 those of frames."""
+    def __init__(self, neighbours: int, classes: int) -> None:
+        """Tell D = 2n + 1 labels apart."""
         super().__init__()
-        self.neighbours, self.told, self.classes = neighbours, told, classes
+        self.neighbours, self.told, self.classes = neighbours, 2 * neighbours + 1, classes
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return logits (B, D, P) of logits (B, D P)."""

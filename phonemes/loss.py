@@ -1,4 +1,4 @@
-"""What training minimizes: cross-entropy with the labels, softened, and with a teacher."""
+"""What training minimizes: cross-entropy with the labels."""
 
 import torch
 import torch.nn.functional as F
@@ -26,21 +26,6 @@ def class_weights(labels: Tensor, classes: int, scheme: str) -> Tensor | None:
     return (weights * counts.sum() / (weights * counts).sum()).float()
 
 
-def beside(labels: Tensor, neighbours: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the labels before each frame's, its own, and those after, each (B, D).
-
-    Args:
-        labels: (B, D + 2): of 2n + 3 frames one after the other; then auxiliary ones, which
-            stay.
-        neighbours: n.
-    """
-    told = 2 * neighbours + 1
-    before, own, after = (
-        torch.cat([labels[:, begin : begin + told], labels[:, told + 2 :]], 1) for begin in range(3)
-    )
-    return before, own, after
-
-
 def _cross_entropy(
     logits: Tensor, labels: Tensor, weights: Tensor | None, smoothing: float
 ) -> Tensor:
@@ -56,37 +41,13 @@ def _cross_entropy(
     return (1 - smoothing) * F.nll_loss(shares, labels, weights) + smoothing * even
 
 
-def training_loss(
-    logits: Tensor,
-    labels: Tensor,
-    params: Train,
-    weights: Tensor | None,
-    taught: Tensor | None = None,
-) -> Tensor:
+def training_loss(logits: Tensor, labels: Tensor, params: Train, weights: Tensor | None) -> Tensor:
     """Return the mean loss of a batch, a scalar.
 
     Args:
-        logits: (B, D, P) of the 2n + 1 labels of frames, then of auxiliary ones.
-        labels: (B, D) int64; softened, (B, D + 2) as in `beside`.
-        params: the shares of neighbouring labels, of all classes and of the teacher.
+        logits: (B, D, P) of the labels of D = 2n + 1 frames.
+        labels: (B, D) int64.
+        params: the share of all classes in each target, `label_smoothing`.
         weights: (P,) of the classes, or None.
-        taught: (B, 2n + 1, P) posteriors that give their share of the targets, or None.
     """
-
-    def entropy(labels: Tensor) -> Tensor:
-        return _cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), weights, params.label_smoothing
-        )
-
-    if params.soften:
-        before, own, after = beside(labels, params.neighbours)
-        loss = (1 - params.soften) * entropy(own)
-        loss = loss + params.soften / 2 * entropy(before)
-        loss = loss + params.soften / 2 * entropy(after)
-    else:
-        loss = entropy(labels)
-    if taught is None:
-        return loss
-    told = logits[:, : taught.shape[1]].flatten(0, 1)
-    lesson = F.cross_entropy(told, taught.flatten(0, 1).float())
-    return (1 - params.distill) * loss + params.distill * lesson
+    return _cross_entropy(logits.flatten(0, 1), labels.flatten(), weights, params.label_smoothing)

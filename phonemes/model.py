@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from phonemes.errors import InputError
-from phonemes.inventory import AUXILIARY
 from phonemes.layers import Apart, Dropout, Residual, Thinning, thin_out
 from phonemes.params import Train
 
@@ -48,7 +47,6 @@ class Architecture:
     thin: tuple[int, ...] = ()  # frames in each average, from the middle outwards
     bands: int = 0  # C of a window's frames, where some are averaged
     neighbours: int = 0  # n, frames on each side whose labels are predicted too
-    auxiliary: int = 0  # A, what else is predicted of the frame in the middle
 
     @classmethod
     def of(cls, train: Train, frames: int, bands: int, classes: int) -> "Architecture":
@@ -65,13 +63,12 @@ class Architecture:
             thin_out(frames // 2, train.whole),
             bands,
             train.neighbours,
-            AUXILIARY if train.auxiliary else 0,
         )
 
     @property
     def told(self) -> int:
-        """Return how many labels a window tells, 2n + 1 + A."""
-        return 2 * self.neighbours + 1 + self.auxiliary
+        """Return how many labels a window tells, 2n + 1."""
+        return 2 * self.neighbours + 1
 
 
 def build(architecture: Architecture) -> nn.Sequential:
@@ -87,7 +84,7 @@ def build(architecture: Architecture) -> nn.Sequential:
         frames = architecture.inputs // architecture.bands
         thinning = [Thinning(frames, architecture.bands, architecture.thin)]
     if architecture.told > 1:
-        apart = [Apart(architecture.neighbours, architecture.told, architecture.classes)]
+        apart = [Apart(architecture.neighbours, architecture.classes)]
     if not architecture.residual:
         return nn.Sequential(*thinning, *layers, *apart)
     block = (len(layers) - 1) // len(architecture.hidden)  # layers of one, Linear first

@@ -92,8 +92,6 @@ class Augment:
     mel_scale: Annotated[float, Number(0, 0.9)]
     mel_shift: Annotated[float, Number(0, 100)]
     speed: Annotated[float, Number(0, 0.9)]
-    shift: Annotated[float, Number(0, 1000)]
-    echo: Annotated[float, Number(0, 1000)]
     gain: Annotated[float, Number(0, 10)]
     tilt: Annotated[float, Number(0, 10)]
     noise: Annotated[float, Number(0, 10)]
@@ -101,22 +99,20 @@ class Augment:
     time_mask: Annotated[int, Number(1, 2001)]
     band_masks: Annotated[int, Number(0, 10)]
     band_mask: Annotated[int, Number(1, 1000)]
-    band_dropout: Annotated[float, Number(0, 0.95)]
 
     def any(self) -> bool:
         """Tell whether anything is on."""
         return any(
             (
-                self.speed, self.shift, self.echo, self.mel_scale, self.mel_shift, self.gain,
-                self.tilt, self.noise, self.time_masks, self.band_masks, self.band_dropout,
+                self.speed, self.mel_scale, self.mel_shift, self.gain, self.tilt, self.noise,
+                self.time_masks, self.band_masks,
             )
         )  # fmt: skip
 
 
-ECHO = 8  # frames that a frame is heard in where there is an echo, itself included
 UNDISTORTED = Augment(
-    mel_scale=0.0, mel_shift=0.0, speed=0.0, shift=0.0, echo=0.0, gain=0.0, tilt=0.0,
-    noise=0.0, time_masks=0, time_mask=1, band_masks=0, band_mask=1, band_dropout=0.0,
+    mel_scale=0.0, mel_shift=0.0, speed=0.0, gain=0.0, tilt=0.0, noise=0.0,
+    time_masks=0, time_mask=1, band_masks=0, band_mask=1,
 )  # fmt: skip
 
 
@@ -126,7 +122,6 @@ class Train:
 
     whole: Annotated[int, Number(0, 1000)]
     neighbours: Annotated[int, Number(0, 1000)]
-    auxiliary: bool
     hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
     activation: Annotated[str, Choice(("relu", "gelu", "silu", "leaky_relu", "elu", "tanh"))]
     normalization: Annotated[str, Choice(("batch", "layer", "none"))]
@@ -148,12 +143,9 @@ class Train:
     epochs: Annotated[int, Number(1, 10_000)]
     batch_size: Annotated[int, Number(1, 4_194_304)]
     label_smoothing: Annotated[float, Number(0, 0.99)]
-    soften: Annotated[float, Number(0, 1)]
-    distill: Annotated[float, Number(0, 0.9)]
     class_weights: Annotated[str, Choice(("none", "balanced", "sqrt"))]
     clip_norm: Annotated[float, Number(0, 1e9)]
     early_stopping: Annotated[int, Number(0, 10_000)]
-    average: Annotated[int, Number(0, 1000)]
     precision: Annotated[str, Choice(("auto", "fp32", "bf16"))]
     shuffle: Annotated[str, Choice(("auto", "full", "blocks"))]
     fused: Annotated[str, Choice(("auto", "always", "never"))]
@@ -166,7 +158,7 @@ class Refine:
     """Second networks, over what first ones make of utterances that they never saw."""
 
     folds: Annotated[int, Number(0, 100)]
-    members: Annotated[int, Number(0, 100)]
+    members: Annotated[int, Number(1, 100)]
     k: Annotated[int, Number(0, 1000)]
     hidden: Annotated[tuple[int, ...], Items(2, 12, Number(1, 65_536))]
     dropout: Annotated[float, Number(0, 0.95)]
@@ -264,25 +256,10 @@ def _contradictions(params: Params) -> Problems:
         problems.append("train.normalize is after; with train.residual expected before")
     if refine.folds == 1:
         problems.append("refine.folds is 1; expected 0, which is off, or at least 2")
-    if refine.folds and refine.members and train.warmup_epochs >= refine.epochs:
+    if refine.folds and train.warmup_epochs >= refine.epochs:
         problems.append(
             f"train.warmup_epochs is {train.warmup_epochs:g}; expected less than refine.epochs, "
             f"{refine.epochs}"
-        )
-    if refine.folds and not refine.members and not train.distill:
-        problems.append(
-            "refine.members is 0; with refine.folds expected at least 1, or train.distill above 0: "
-            "else nothing comes of the networks that leave out a part of train"
-        )
-    if train.distill and not refine.folds:
-        problems.append(
-            f"train.distill is {train.distill:g} and refine.folds is 0; expected at least 2 "
-            "networks that each leave out a part of train, to learn from, or train.distill 0"
-        )
-    if train.distill and train.shuffle == "blocks":
-        problems.append(
-            "train.shuffle is blocks; with train.distill expected auto or full: the frames stay "
-            "on the device"
         )
     if audio.dev_share + audio.test_share >= 1:
         problems.append(

@@ -7,10 +7,6 @@ phonemes lie around a frame, further than the first ones see sound. (Wolpert, 19
 "Stacked generalization"; for posteriors of phonemes, Pinto et al., 2011, "Analysis of
 MLP-based hierarchical phoneme posterior probability estimator".)
 
-The same posteriors can teach: with `train.distill` the network that learns from all of
-train learns from them beside the labels (see `training.Teacher`). Being of networks that
-never saw an utterance, they tell what can be told apart, and not what was learnt by heart.
-
 Everything stays feed-forward: a frame is labelled from its window of posteriors, each from
 a window of frames.
 """
@@ -25,7 +21,7 @@ from numpy.typing import NDArray
 from phonemes.context import utterance_lengths, window_starts
 from phonemes.corpus import Frames
 from phonemes.errors import InputError
-from phonemes.fitting import Arrays, require_resident
+from phonemes.fitting import Arrays
 from phonemes.inference import SILENT, as_frames, mean_posteriors, place, posteriors
 from phonemes.model import Trained
 from phonemes.params import UNDISTORTED, Data, Params, Refine, Train
@@ -65,8 +61,6 @@ def second_params(train: Train, refine: Refine, member: int) -> Train:
         hidden=refine.hidden,
         residual=False,
         neighbours=0,
-        auxiliary=False,
-        distill=0.0,
         dropout=refine.dropout,
         epochs=refine.epochs,
         augment=UNDISTORTED,
@@ -77,7 +71,6 @@ def second_params(train: Train, refine: Refine, member: int) -> Train:
 def without_parts(
     train: Arrays,
     dev: Arrays,
-    phonemes: Sequence[str],
     device: torch.device,
     dtype: torch.dtype,
     params: Params,
@@ -85,12 +78,9 @@ def without_parts(
 ) -> tuple[list[Trained], Frames]:
     """Train networks that each leave out a part of train; return them and what they make of it.
 
-    They learn from labels alone.
-
     Args:
         train: what they learn from.
         dev: on which each network's best epoch is chosen.
-        phonemes: (P,) names in the order of the labels.
         device: where to compute.
         dtype: in which precision.
         params: how many networks there are and how they are trained.
@@ -101,17 +91,14 @@ def without_parts(
         posteriors of the network that never saw its utterance.
 
     Raises:
-        InputError: before anything is trained, that train has fewer utterances than parts,
-            or does not fit the device where it is to be learnt from with a teacher.
+        InputError: before anything is trained, that train has fewer utterances than parts.
     """
     lengths, folds = utterance_lengths(train.starts), params.refine.folds
     data, batch = params.data, params.runtime.batch_size
-    if params.train.distill:
-        require_resident(train, len(phonemes), device, dtype, params.train)
     others, unheard = [], []
     for number, part in enumerate(parts(len(lengths), folds), 1):
         left_out = np.isin(np.arange(len(lengths)), part)
-        how = replace(params.train, distill=0.0, seed=params.train.seed + number)
+        how = replace(params.train, seed=params.train.seed + number)
         seen, unseen = chosen(train, ~left_out, data), chosen(train, left_out, data)
         others.append(fit(seen, dev, data, how, f"without part {number} of {folds}"))
         split = place(unseen.frames, unseen.starts, None, data, device, dtype)

@@ -7,7 +7,6 @@ an error, since a typo must not silently mean "default".
 
 import re
 import reprlib
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -180,14 +179,3 @@ def _expected(hint: Any) -> str:
             noun = "whole number" if get_args(kind)[0] is int else "number"
             return f"a list of {least} to {most} items, each {each.expected(noun)}"
     return "true or false"
-
-
-def leaves(section: object, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield every value of a built section as ("train.lr", 0.001)."""
-    assert is_dataclass(section)
-    for field in fields(section):
-        value = getattr(section, field.name)
-        if is_dataclass(value):
-            yield from leaves(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name, value

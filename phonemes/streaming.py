@@ -60,13 +60,12 @@ def fits(
     labels: Labels,
     device: torch.device,
     dtype: torch.dtype,
-    beside: int = 0,
 ) -> bool:
-    """Tell whether the frames of a split, (N, C), can stay there, beside what takes some bytes."""
+    """Tell whether the frames of a split, (N, C), fit in the free memory of the device."""
     if device.type != "cuda":
         return True
     needed = (int(starts[-1]) + 1) * frames.shape[1] * dtype.itemsize
-    needed += starts.nbytes + max(labels.nbytes, 8 * len(labels)) + beside
+    needed += starts.nbytes + max(labels.nbytes, 8 * len(labels))
     return needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
 
 

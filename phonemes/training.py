@@ -7,11 +7,9 @@ frames that came first in it, so that one graph serves all steps and no batch is
 small for batch normalization.
 """
 
-import copy
 import math
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -51,18 +49,6 @@ class Epoch(NamedTuple):
     seconds: float  # of training and dev
 
 
-class Teacher(NamedTuple):
-    """What other networks make of train's frames, to be learnt beside the labels; on the device.
-
-    Hinton, Vinyals and Dean, 2015, "Distilling the knowledge in a neural network", arXiv
-    1503.02531; from networks no larger than the one that learns, Furlanello et al., 2018,
-    "Born-again neural networks", arXiv 1805.04770.
-    """
-
-    posteriors: Tensor  # (N, P) of any float type
-    around: Tensor  # (N, 2n + 1) integers, the frames whose labels the window of a frame tells
-
-
 class DivergedError(InputError):
     """The loss is no longer a finite number."""
 
@@ -72,24 +58,8 @@ class Rehearsal(NamedTuple):
 
     parameters: int
     step_bytes: int  # weights, gradients, optimizer state and what backward needs
-    resident_bytes: int  # frames, starts and labels of train and dev, and the teacher
+    resident_bytes: int  # frames, starts and labels of train and dev
     epoch_seconds: float  # of training, without dev
-
-
-def mean_state(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of a network's states after several epochs, each counting the same.
-
-    A network of averaged weights lies in the middle of where training goes to and fro, and
-    does better there (Izmailov et al., 2018, "Averaging weights leads to wider optima and
-    better generalization"). The running means and variances of batch normalization are
-    averaged too; whole numbers, its count of batches, are those of the last state.
-    """
-    return {
-        name: torch.stack([state[name] for state in states]).mean(0)
-        if value.is_floating_point()
-        else value
-        for name, value in states[-1].items()
-    }
 
 
 class Training:
@@ -103,19 +73,13 @@ class Training:
         params: Train,
         weights: Tensor | None,
         dtype: torch.dtype,
-        teacher: Teacher | None = None,
     ) -> None:
         """Prepare to update `network` in place; dropout draws from torch's random state.
-
-        A teacher gives the share `params.distill` of every target; without one the labels
-        give all of it. Frames that pass through in blocks cannot have one.
 
         Raises:
             InputError: batch normalization would see a single frame.
         """
         self.blocks = train if isinstance(train, Blocks) else None
-        assert not (self.blocks and teacher)
-        self.teacher = teacher
         self.train = train.split if isinstance(train, Blocks) else train
         self.network, self.dev, self.params = network, dev, params
         device = dev.windows.device
@@ -142,10 +106,6 @@ class Training:
         self.fused = self._fuse()
         self._step: Callable[[], None] = self._update
         self._dev_batch = 65536 if device.type == "cuda" else 4096
-        # what dev is scored with: of averaged weights a second network, which no step reads
-        self.scored = copy.deepcopy(network) if params.average > 1 else network
-        # states of the network after the epochs before this one that are averaged, on the host
-        self._earlier: deque[dict[str, Tensor]] = deque(maxlen=max(params.average - 1, 0))
         self.history: list[Epoch] = []
         self.best: Epoch | None = None  # the first with the highest dev accuracy
         self.best_state: dict[str, Tensor] = {}  # of what was scored after it, on the host
@@ -158,7 +118,6 @@ class Training:
         if (
             params.fused == "never"
             or not pays
-            or self.teacher is not None
             or self.weights is not None
             or self.dtype != torch.bfloat16
             or self.device.type != "cuda"
@@ -184,7 +143,6 @@ class Training:
             "device_random": torch.cuda.get_rng_state(self.device) if cuda else None,
             "history": [[*epoch] for epoch in self.history],
             "best_state": self.best_state,
-            "earlier": [*self._earlier],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -200,7 +158,6 @@ class Training:
         self.history = [Epoch(*values) for values in state["history"]]
         self.best = max(self.history, key=lambda epoch: epoch.dev_accuracy)
         self.best_state = state["best_state"]
-        self._earlier = deque(state["earlier"], self._earlier.maxlen)
 
     def rehearse(self) -> Rehearsal:
         """Measure a few steps, record the graph on a GPU, and put everything back as it was."""
@@ -234,8 +191,7 @@ class Training:
             sum(
                 _bytes(split.windows, split.starts, split.labels)
                 for split in (self.train, self.dev)
-            )
-            + _bytes(*(self.teacher or ())),
+            ),
             seconds * self.steps,
         )
 
@@ -261,9 +217,8 @@ class Training:
                 rates = self._shuffle()
                 train_loss, train_accuracy = self._epoch(bar)
                 trained = time.perf_counter()
-                self._average()
                 outcomes = classify(
-                    self.scored, self.dev, max(self.batch, self._dev_batch), self.dtype
+                    self.network, self.dev, max(self.batch, self._dev_batch), self.dtype
                 )
                 dev_loss = outcomes.loss.mean().item()
                 if not math.isfinite(dev_loss):  # the last step's update shows here alone
@@ -283,7 +238,7 @@ class Training:
                 self.history.append(epoch)
                 if self.best is None or epoch.dev_accuracy > self.best.dev_accuracy:
                     self.best = epoch
-                    self.best_state = _on_host(self.scored)
+                    self.best_state = _on_host(self.network)
                 bar.write(
                     f"epoch {number}: loss {train_loss:.4f} train, {dev_loss:.4f} dev; "
                     f"accuracy {train_accuracy:.4f} train, {epoch.dev_accuracy:.4f} dev; "
@@ -363,17 +318,6 @@ class Training:
                 looked, done = time.perf_counter(), step
         return loss, accuracy
 
-    def _average(self) -> None:
-        """Give what is scored the mean of the weights after the last epochs; see `mean_state`.
-
-        The network itself trains on from its own weights.
-        """
-        if self.scored is self.network:
-            return
-        state = _on_host(self.network)
-        self.scored.load_state_dict(mean_state([*self._earlier, state]))
-        self._earlier.append(state)
-
     def _update(self) -> None:
         """Update the network with the batch under the cursor, without asking the host anything."""
         if self.fused:
@@ -391,17 +335,14 @@ class Training:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(windows).float()
         logits = logits.view(self.batch, -1, logits.shape[-1])  # (B, D, P)
-        # (B, 2n + 1, P)
-        taught = self.teacher.posteriors[self.teacher.around[frames]] if self.teacher else None
-        loss = training_loss(logits, labels, self.params, self.weights, taught)
+        loss = training_loss(logits, labels, self.params, self.weights)
         loss.backward()
         if self.params.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.params.clip_norm)
         self.optimizer.rate.copy_(self._rates[self._cursor][0])
         self.optimizer.step()
         n = self.params.neighbours
-        own = labels[:, n + (self.params.soften > 0)]  # beyond the one before, if there is one
-        correct = (logits[:, n].detach().argmax(1) == own).sum()
+        correct = (logits[:, n].detach().argmax(1) == labels[:, n]).sum()
         loss = loss.detach()
         self._totals += torch.stack([loss * self.batch, correct, torch.isfinite(loss)])
         self._cursor += 1

@@ -15,10 +15,7 @@ LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 300
 
 
 def main(params: Params) -> None:
-    """Take steps of the training that params.yaml describes, and say which rate to try.
-
-    They learn from labels alone: with train.distill a teacher would have to be trained first.
-    """
+    """Take steps of the training that params.yaml describes, and say which rate to try."""
     training, _ = prepare(*read(params), params.data, params.train)
     print(
         f"{STEPS} steps of {training.batch:,} frames, learning rate {LOWEST:g} to {HIGHEST:g}, "

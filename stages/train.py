@@ -5,16 +5,13 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from phonemes.checkpoint import KEPT, Checkpoints, run_key
 from phonemes.context import utterance_lengths
 from phonemes.device import choose_device, choose_precision
 from phonemes.files import replacing
 from phonemes.fitting import Arrays, prepare
-from phonemes.inference import as_posteriors
 from phonemes.model import Architecture, Trained, save_model
 from phonemes.params import Data, Params, Train
 from phonemes.refining import parts, second_networks, without_parts
@@ -65,22 +62,14 @@ def announce(training: Training) -> None:
 
 
 def start(
-    inputs: Inputs,
-    data: Data,
-    how: Train,
-    kept: int,
-    posteriors: NDArray[np.float32] | None = None,
+    inputs: Inputs, data: Data, how: Train, kept: int
 ) -> tuple[Training, Architecture, Checkpoints]:
-    """Return a training that can go on from its checkpoints, of which the newest are kept.
-
-    The posteriors, (N, P) of train's frames, are what there is to learn beside the labels.
-    """
-    training, architecture = prepare(*inputs, data, how, posteriors)
+    """Return a training that can go on from its checkpoints, of which the newest are kept."""
+    training, architecture = prepare(*inputs, data, how)
     announce(training)
     blocks = training.blocks.blocks if training.blocks else 0
     ways = [inputs.device, inputs.dtype, inputs.phonemes, training.fused is None, blocks]
-    arrays = [*inputs.train, *inputs.dev, *([] if posteriors is None else [posteriors])]
-    key = run_key(how, data, arrays, ways)
+    key = run_key(how, data, [*inputs.train, *inputs.dev], ways)
     return training, architecture, Checkpoints(checkpoint_folder(), key, kept)
 
 
@@ -129,11 +118,7 @@ def main(params: Params) -> None:
 
     if refine.folds:  # that it can be cut is seen before long work
         parts(len(utterance_lengths(inputs.train.starts)), refine.folds)
-    left_out = without_parts(*inputs, params, another) if params.train.distill else None
-    taught = as_posteriors(left_out[1], len(inputs.phonemes)) if left_out else None
-    if left_out:
-        print("\nall of train, taught by these", flush=True)
-    training, architecture, checkpoints = start(inputs, params.data, params.train, kept, taught)
+    training, architecture, checkpoints = start(inputs, params.data, params.train, kept)
     try:
         fit(training, checkpoints, progress)
     except DivergedError:
@@ -141,10 +126,10 @@ def main(params: Params) -> None:
         raise
     first = Trained(architecture, training.best_state)
     keep(training, [first])
-    if not refine.folds or not refine.members:
+    if not refine.folds:
         return
-    others, unheard = left_out or without_parts(*inputs, params, another)
     train, dev, _, device, dtype = inputs
+    others, unheard = without_parts(train, dev, device, dtype, params, another)
     firsts = [first, *others]
     second = second_networks(firsts, unheard, train, dev, device, dtype, params, another)
     keep(training, firsts, second)

@@ -50,21 +50,16 @@ def test_without_augmentation_windows_stay_as_they_are(quiet, windows):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "mel_scale", "mel_shift", "speed", "shift", "gain", "tilt", "noise", "time_masks",
-        "band_masks", "band_dropout", "echo",
-    ],
-)  # fmt: skip
+    ["mel_scale", "mel_shift", "speed", "gain", "tilt", "noise", "time_masks", "band_masks"],
+)
 def test_every_distortion_alone_changes_every_window_in_its_own_way(quiet, name):
-    much = 5 if name == "echo" else 2 if "masks" in name else 0.3
-    augment = replace(quiet, **{name: much})
+    augment = replace(quiet, **{name: 2 if "masks" in name else 0.3})
     torch.manual_seed(0)
     same = torch.randn(1, WIDTH, BANDS).expand(BATCH, -1, -1)
     result = distorted(same, augment)
     assert augment.any()
     assert result.shape == same.shape
-    few = "masks" in name or "dropout" in name
-    assert len(result.flatten(1).unique(dim=0)) > (10 if few else BATCH * 0.9)
+    assert len(result.flatten(1).unique(dim=0)) > (10 if "masks" in name else BATCH * 0.9)
 
 
 def test_the_mel_axis_is_scaled_and_shifted_as_drawn(quiet):
@@ -80,43 +75,6 @@ def test_time_is_scaled_about_the_middle_frame(quiet):
     torch.testing.assert_close(result[0], 4 + (torch.arange(9.0) - 4) / 2)
     faster = distort(ramp(1), augment, given(augment, u2=1.0))[0, :, 0]
     assert faster.tolist() == [0, 0, 1, 2.5, 4, 5.5, 7, 8, 8]  # nothing beyond the window
-
-
-def test_windows_are_shifted_in_time_and_read_nothing_beyond(quiet):
-    augment = replace(quiet, shift=2, time_masks=1, time_mask=1)  # whose draws come before
-    result = distort(ramp(1), augment, given(augment, u7=0.875, u5=0.0))[0, :, 0]
-    assert result.tolist() == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8, 8]
-    both = replace(quiet, shift=1, speed=0.5)
-    faster = distort(ramp(1), both, given(both, u2=1.0, u5=0.0))[0, :, 0]
-    assert faster.tolist() == [0, 0, 0, 1.5, 3, 4.5, 6, 7.5, 8]
-
-
-def test_a_frame_is_heard_in_the_next_seven_where_they_are_not_louder(quiet):
-    augment = replace(quiet, echo=8, shift=1)  # whose draw comes before
-    windows = torch.zeros(BATCH, 12, BANDS)
-    windows[:, 2], windows[:, 5] = 1, 0.9
-    result = distort(windows, augment, given(augment, u6=0.5))[0, :, 0]  # fades in 4 frames
-    expected = torch.tensor([0, 0, 1, 0.75, 0.5, 0.9, 0.65, 0.4, 0.15, 0, 0, 0])
-    torch.testing.assert_close(result, expected)
-    steady = distort(windows, augment, given(augment, u6=1 - 2**-24))[0, :, 0]
-    assert steady[9:].tolist() == pytest.approx([0.4, 0.275, 0.15])
-    windows[:, 5] = 0
-    endless = distort(windows, replace(augment, echo=1000), given(augment, u6=0.5))[0, 9:, 0]
-    assert endless.tolist() == pytest.approx([0.986, 0, 0])
-
-
-def test_without_time_to_be_heard_an_echo_changes_nothing(quiet, windows):
-    augment = replace(quiet, echo=5)
-    assert torch.equal(distort(windows, augment, given(augment, u5=0.0)), windows)
-
-
-def test_bands_are_dropped_each_on_its_own_in_whole(quiet):
-    augment = replace(quiet, band_dropout=0.3)
-    zeroed = distorted(torch.ones(BATCH, WIDTH, BANDS), augment) == 0
-    assert torch.equal(zeroed.any(1), zeroed.all(1))
-    dropped = zeroed.all(1).float()  # (B, C)
-    assert abs(dropped.mean() - 0.3) < 0.02
-    assert (torch.corrcoef(dropped.t()) - torch.eye(BANDS)).abs().max() < 0.2
 
 
 @pytest.mark.parametrize("change", [0.1, 0.5])
@@ -161,6 +119,6 @@ def test_masks_wider_than_the_window_zero_all_of_it_at_most(quiet, windows):
 def test_windows_of_one_frame_and_one_band_can_be_distorted(quiet):
     augment = replace(
         quiet, mel_scale=0.2, mel_shift=1, speed=0.3, gain=0.1, tilt=0.1, noise=0.1,
-        time_masks=1, band_masks=1, shift=1, echo=3, band_dropout=0.2,
+        time_masks=1, band_masks=1,
     )  # fmt: skip
     assert distorted(torch.ones(BATCH, 1, 1), augment).isfinite().all()

@@ -115,11 +115,11 @@ def test_changes_are_written_as_dvc_takes_them():
     shipped, changed = (
         accuracy.with_recipe(),
         accuracy.with_recipe(
-            changes="train.hidden=[64, 32] data.k=9 train.augment.echo=2 train.lr=1e-3"
+            changes="train.hidden=[64, 32] data.k=9 train.augment.speed=0.2 train.lr=1e-3"
         ),
     )
     assert changed.train.hidden == (64, 32)
-    assert (changed.data.k, changed.train.augment.echo, changed.train.lr) == (9, 2, 1e-3)
+    assert (changed.data.k, changed.train.augment.speed, changed.train.lr) == (9, 0.2, 1e-3)
     assert changed.smooth == shipped.smooth
 
 
@@ -184,22 +184,6 @@ def test_what_is_refined_is_scored_before_and_after(corpus, shipped, tiny):
     assert alone.accuracy < by_one.accuracy != refined.accuracy
     assert smoothed.accuracy == alone.accuracy
     assert smoothed.smoothed != alone.smoothed
-
-
-def test_a_distilled_network_is_scored_with_its_own_history(corpus, shipped, tiny):
-    learning = accuracy.replace(tiny, epochs=20, batch_size=60, lr=0.5, distill=0.5)
-    refine = accuracy.replace(shipped.refine, folds=2, members=0)
-    params = accuracy.replace(shipped, data=Data(0, "zero"), train=learning, refine=refine)
-    [(stage, result)] = accuracy.trained(corpus, corpus, params, "abcd")
-    assert stage == ""
-    assert result.accuracy == max(epoch["dev_accuracy"] for epoch in result.history)
-    assert result.accuracy > 0.5
-    refine = accuracy.replace(refine, members=1, k=3, hidden=(16, 16), epochs=2)
-    further = {"refined": accuracy.replace(params, refine=refine)}
-    again = dict(accuracy.trained(corpus, corpus, params, "abcd", further))
-    assert list(again) == ["", ", refined"]
-    assert again[""].accuracy == result.accuracy
-    assert again[""].history == again[", refined"].history
 
 
 # --- from the start of a process

@@ -62,19 +62,6 @@ def test_a_run_stopped_after_any_epoch_ends_as_if_never_stopped(
     assert outcome(finish(resumed)) == undisturbed
 
 
-@pytest.mark.parametrize("done", [1, 2, 3])
-def test_averages_go_on_over_the_epochs_before_a_stop(tiny, one_side, done):
-    params = replace(tiny, optimizer="adam", average=3, **STATEFUL)
-    undisturbed = outcome(finish(new_training(params, one_side)))
-    stopped = new_training(params, one_side)
-    for _ in islice(stopped.epochs(progress=False), done):
-        state = through_a_file(stopped.state())
-    resumed = new_training(params, one_side, seed=99)
-    resumed.rehearse()
-    resumed.restore(state)
-    assert outcome(finish(resumed)) == undisturbed
-
-
 @pytest.mark.parametrize("schedule", FREE_OF_THE_END)
 def test_more_epochs_go_on_and_give_the_bytes_of_a_longer_run(tiny, one_side, tmp_path, schedule):
     longer = replace(tiny, optimizer="adam", schedule=schedule, **STATEFUL)
@@ -215,7 +202,6 @@ def test_the_key_tells_runs_apart_and_not_their_length(shipped):
     others = [
         key(lr=0.5),
         key(seed=1),
-        key(average=2),
         key(data=replace(shipped.data, k=shipped.data.k + 1)),
         key(arrays=[arrays[0] + 1, arrays[1]]),
         key(arrays=[arrays[0].reshape(3, 2), arrays[1]]),

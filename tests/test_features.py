@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from phonemes.errors import InputError
 from phonemes.features import (
-    frame_count,
     label_times,
     log_mel,
     mel_filters,
@@ -97,7 +96,7 @@ def test_digital_silence_is_the_floor():
 @given(st.integers(400, 3000))
 def test_there_is_a_frame_for_every_stride_that_still_holds_a_whole_window(samples):
     frames = log_mel(np.zeros(samples), DEFAULT)
-    assert frames.shape == (frame_count(samples, DEFAULT), 40)
+    assert frames.shape == (1 + (samples - 400) // 160, 40)
     assert (len(frames) - 1) * 160 + 400 <= samples < len(frames) * 160 + 400
 
 
@@ -110,7 +109,6 @@ def test_a_frame_is_the_same_however_long_the_recording():
 
 
 def test_no_frame_fits_into_less_than_a_window():
-    assert frame_count(399, DEFAULT) == 0
     with pytest.raises(InputError, match="399 samples are shorter than one frame of 400"):
         log_mel(np.zeros(399), DEFAULT)
 

@@ -100,14 +100,13 @@ def test_results_do_not_depend_on_the_batch_size(lengths, data, batch):
     torch.testing.assert_close(in_batches.loss, all_at_once.loss)
 
 
-@given(several_lengths, contexts, st.integers(1, 40), st.integers(0, 8), st.booleans())
-def test_predictions_of_neighbours_are_averaged_across_batches(lengths, data, batch, n, auxiliary):
+@given(several_lengths, contexts, st.integers(1, 40), st.integers(1, 8))
+def test_predictions_of_neighbours_are_averaged_across_batches(lengths, data, batch, n):
     _, labels, split = random_split(lengths, data)
-    auxiliaries = 3 if auxiliary or not n else 0
-    network = random_network(split.windows.shape[1], neighbours=n, auxiliary=auxiliaries)
+    network = random_network(split.windows.shape[1], neighbours=n)
     told = network.eval()(split.windows[split.starts]).log_softmax(2)  # (N, D, P)
-    assert told.shape[1] == 2 * n + 1 + auxiliaries
-    expected = averaged(told[:, : 2 * n + 1], split.starts)
+    assert told.shape[1] == 2 * n + 1
+    expected = averaged(told, split.starts)
     outcomes = classify(network, split, batch, torch.float32)
     shares = posteriors(network, split, batch, torch.float32)
     torch.testing.assert_close(shares, expected, rtol=1e-4, atol=1e-5)

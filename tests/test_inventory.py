@@ -10,11 +10,8 @@ from phonemes.inventory import (
     ARPABET_STRESS,
     CONSONANTS,
     INVENTORIES,
-    MANNERS,
-    PLACES,
     TIMIT,
     VOWELS,
-    auxiliary_labels,
     default_inventory,
     fold,
     label_of,
@@ -121,34 +118,3 @@ def test_a_phoneme_like_no_other_gets_no_suggestion():
 @given(st.text(), st.lists(st.text()))
 def test_a_suggestion_is_a_known_name_or_nothing(name, known):
     assert nearest(name, known) in {"", *(f"; did you mean {item}?" for item in known)}
-
-
-@pytest.mark.parametrize("inventory", INVENTORIES.values(), ids=INVENTORIES)
-def test_auxiliary_labels_are_what_phonemes_share(inventory):
-    told = auxiliary_labels(inventory)
-    assert told.shape == (len(inventory), 3)
-    assert told.max() < len(inventory)
-    folded = fold(inventory)
-    for column, classes in enumerate([{*folded}, {*MANNERS, "none"}, {*PLACES, "none"}]):
-        assert len({*told[:, column]}) == len(classes)
-
-    def alike(first, second):
-        a, b = (inventory.index(label_of_plain) for label_of_plain in (first, second))
-        return (told[a] == told[b]).tolist()
-
-    names = {plain: name for name, plain in zip(inventory, folded, strict=True)}
-    assert alike(names["P"], names["B"]) == [False, True, True]
-    assert alike(names["P"], names["T"]) == [False, True, False]
-    assert alike(names["P"], names["M"]) == [False, False, True]
-    assert alike(names["SIL"], names["AA"]) == [False, False, False]
-
-
-def test_stressed_vowels_are_one_phoneme_without_stress():
-    told = auxiliary_labels(ARPABET_STRESS)
-    labels = [ARPABET_STRESS.index(f"IY{stress}") for stress in "012"]
-    assert len({tuple(row) for row in told[labels].tolist()}) == 1
-
-
-def test_labels_without_known_names_have_no_auxiliary_ones():
-    with pytest.raises(InputError, match=r"train\.auxiliary needs the names .* such as 0; set it"):
-        auxiliary_labels(default_inventory(346))

@@ -11,19 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_leaks import run
 
-import phonemes.fitting
 import phonemes.refining
 import stages
 from phonemes.context import utterance_lengths, window_starts
 from phonemes.errors import InputError
-from phonemes.fitting import Arrays, prepare, require_resident
-from phonemes.inference import as_frames, as_posteriors, place, posteriors
+from phonemes.fitting import Arrays, prepare
+from phonemes.inference import as_frames, place, posteriors
 from phonemes.model import Model, Trained, load_model
 from phonemes.params import Data
 from phonemes.recognition import log_posteriors, recognize
 from phonemes.refining import chosen, parts, second_networks, second_params, without_parts
 from phonemes.smoothing import Smoothing, count_sequences, smoothed
-from phonemes.training import Training
 from stages import MODEL, PREDICTIONS, SCORES
 
 CPU = torch.device("cpu")
@@ -81,7 +79,7 @@ class Watched:
 
 def refined(first, train, dev, params, fit):
     """Return the networks without a part of train, and the second ones over all."""
-    others, unheard = without_parts(train, dev, NAMES, CPU, torch.float32, params, fit)
+    others, unheard = without_parts(train, dev, CPU, torch.float32, params, fit)
     firsts = [first, *others]
     return others, second_networks(firsts, unheard, train, dev, CPU, torch.float32, params, fit)
 
@@ -141,74 +139,15 @@ def test_second_networks_tell_one_label_undistorted_and_each_from_its_own_seed(s
     assert not any(how.neighbours for how in ways)
     assert len({how.seed for how in ways}) == 3
     assert {how.lr for how in ways} == {shipped.train.lr}
-    taught = second_params(replace(shipped.train, distill=0.5), shipped.refine, 0)
-    assert taught.distill == 0
 
 
 @given(st.integers(0, 9), st.integers(1, 20))
-def test_frames_of_posteriors_are_posteriors_again(count, classes):
+def test_frames_of_posteriors_are_their_square_roots(count, classes):
     shares = torch.rand((count, classes), generator=torch.Generator().manual_seed(1)).softmax(1)
-    again = as_posteriors(as_frames(shares.log()), classes)
-    np.testing.assert_allclose(again, shares.numpy(), rtol=1e-5)
-
-
-@pytest.mark.parametrize("neighbours", [0, 1])
-def test_a_network_is_taught_by_those_that_never_saw_the_utterance(params, neighbours):
-    how = replace(params.train, distill=0.5, neighbours=neighbours)
-    params = replace(params, train=how)
-    train, dev = arrays("train", params.data), arrays("dev", params.data)
-    fit = Watched()
-    others, unheard = without_parts(train, dev, NAMES, CPU, torch.float32, params, fit)
-    assert [call[3].distill for call in fit.calls] == [0, 0]
-    taught = as_posteriors(unheard, CLASSES)
-    training, _ = prepare(train, dev, NAMES, CPU, torch.float32, params.data, how, taught)
-    split = place(train.frames, train.starts, None, params.data, CPU, torch.float32)
-    without = [posteriors(other.network(CPU), split, 100, torch.float32) for other in others]
-    # parts are utterances 0 to 2, 20 frames, and 3 and 4, and what is learnt from is the rest
-    assert [len(call[0].frames) for call in fit.calls] == [14, 20]
-    expected = torch.cat([without[0][:20], without[1][20:]]).exp()
-    assert training.teacher
-    torch.testing.assert_close(training.teacher.posteriors, expected)
-    around = training.teacher.around
-    assert around.shape == (34, 2 * neighbours + 1)
-    assert torch.equal(around[:, neighbours], torch.arange(34, dtype=torch.int32))
-    if neighbours:  # utterances begin at 0, 9, 13, 20 and 26
-        assert around[[0, 8, 9, 12, 33]].tolist() == [
-            [0, 0, 1], [7, 8, 8], [9, 9, 10], [11, 12, 12], [32, 33, 33],
-        ]  # fmt: skip
-    list(training.epochs(progress=False))
-
-
-def test_the_posteriors_that_teach_lie_there_in_the_precision_of_training(params):
-    train, dev = arrays("train", params.data), arrays("dev", params.data)
-    how = replace(params.train, distill=0.5)
-    taught = np.full((34, CLASSES), 1 / CLASSES, np.float32)
-    training, _ = prepare(train, dev, NAMES, CPU, torch.bfloat16, params.data, how, taught)
-    assert training.teacher.posteriors.dtype == torch.bfloat16
-    list(training.epochs(progress=False))
-
-
-STREAMS = "train.distill needs frames that fit the device; set train.shuffle to full or"
-
-
-def test_frames_that_pass_through_in_blocks_cannot_be_distilled(params, monkeypatch):
-    how = replace(params.train, distill=0.5, shuffle="blocks")
-    params = replace(params, train=how)
-    train, dev = arrays("train", params.data), arrays("dev", params.data)
-    fit = Watched()
-    with pytest.raises(InputError, match=STREAMS):
-        without_parts(train, dev, NAMES, CPU, torch.float32, params, fit)
-    assert fit.calls == []
-
-    def full(*_):
-        return False
-
-    auto = replace(how, shuffle="auto")
-    require_resident(train, CLASSES, CPU, torch.float32, auto)
-    monkeypatch.setattr(phonemes.fitting, "fits", full)
-    require_resident(train, CLASSES, CPU, torch.float32, replace(how, shuffle="full"))
-    with pytest.raises(InputError, match=STREAMS):
-        require_resident(train, CLASSES, CPU, torch.float32, auto)
+    frames = as_frames(shares.log())
+    np.testing.assert_allclose(frames[:, :classes], shares.sqrt().numpy(), rtol=1e-5)
+    assert frames.shape[1] == classes + -classes % 8
+    assert not frames[:, classes:].any()
 
 
 def test_a_frame_gets_the_mean_of_the_second_networks(params):
@@ -278,17 +217,12 @@ def without_checkpoints():
 
 
 @pytest.mark.parametrize(
-    ("distill", "where", "call", "saved"),
-    [
-        (0, "posteriors", 2, 3),  # of one part; before it, the first network and two more
-        (0.5, "posteriors", 2, 2),  # the first network comes later
-        (0.5, "mean_posteriors", 1, 3),
-    ],
+    ("where", "call"),
+    [("posteriors", 2), ("mean_posteriors", 1)],  # of one part; of all, for the second networks
 )
 def test_refining_that_was_interrupted_goes_on_with_the_same_bytes(
-    project, monkeypatch, capsys, distill, where, call, saved
+    project, monkeypatch, capsys, where, call
 ):
-    set_params({"train": {"distill": distill}})
     run("train")
     undisturbed = MODEL.read_bytes()
     without_checkpoints()
@@ -308,47 +242,11 @@ def test_refining_that_was_interrupted_goes_on_with_the_same_bytes(
     capsys.readouterr()
     run("train")
     done = "all 2 epochs are saved, nothing is left to train"
-    assert capsys.readouterr().out.count(done) == saved
+    assert capsys.readouterr().out.count(done) == 3  # the first network and two without a part
     assert MODEL.read_bytes() == undisturbed
 
 
-def test_distilling_that_was_interrupted_goes_on_with_the_same_bytes(project, monkeypatch, capsys):
-    set_params({"train": {"distill": 0.5}, "refine": {"members": 0}})
-    run("train")
-    undisturbed = MODEL.read_bytes()
-    without_checkpoints()
-    shuffle = Training._shuffle
-
-    def interrupted(training):
-        if training.teacher and len(training.history) == 1:
-            raise KeyboardInterrupt
-        return shuffle(training)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Training, "_shuffle", interrupted)
-        with pytest.raises(SystemExit, match="interrupted"):
-            run("train")
-    capsys.readouterr()
-    run("train")
-    assert "going on after epoch 1, 1 of 2 epochs saved" in capsys.readouterr().out
-    assert MODEL.read_bytes() == undisturbed
-
-
-def test_another_teacher_is_not_taken_for_the_same_run(project, capsys):
-    set_params({"train": {"distill": 0.5}, "refine": {"members": 0}})
-    run("train")
-    set_params({"refine": {"folds": 3}})  # the same network and labels, taught otherwise
-    capsys.readouterr()
-    run("train")
-    assert "nothing is left to train" not in capsys.readouterr().out
-    model = MODEL.read_bytes()
-    without_checkpoints()
-    run("train")
-    assert MODEL.read_bytes() == model
-
-
-def test_every_network_of_a_distilled_run_is_kept_until_the_last_is_trained(project, capsys):
-    set_params({"train": {"distill": 0.5}})
+def test_every_network_of_a_refined_run_is_kept_until_the_last_is_trained(project, capsys):
     run("train")
     model = MODEL.read_bytes()
     capsys.readouterr()
@@ -357,21 +255,6 @@ def test_every_network_of_a_distilled_run_is_kept_until_the_last_is_trained(proj
     assert capsys.readouterr().out.count(done) == 5
     assert MODEL.read_bytes() == model
     assert len(load_model(MODEL, CPU).first) == 3
-
-
-def test_without_second_networks_the_distilled_one_answers_alone(project, capsys):
-    set_params({"train": {"distill": 0.5}, "refine": {"members": 0}})
-    run("train", "evaluate", "predict")
-    printed = capsys.readouterr().out
-    titles = ["without part 1 of 2", "without part 2 of 2", "all of train, taught by these"]
-    places = [printed.index(title) for title in titles]
-    assert places == sorted(places)
-    model = load_model(MODEL, CPU)
-    assert (len(model.first), len(model.second)) == (1, 0)
-    taught = MODEL.read_bytes()
-    set_params({"train": {"distill": 0}, "refine": {"folds": 0}})
-    run("train")
-    assert MODEL.read_bytes() != taught
 
 
 def test_more_parts_than_utterances_are_refused_before_anything_is_trained(project):
