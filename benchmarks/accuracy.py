@@ -2,15 +2,14 @@
 
     python -m benchmarks.accuracy FOLDER recipes deep growth [--seeds 3] [--json FILE]
 
-FOLDER is a checkout in which the stage corpus ran. Every row is trained with several seeds
-and scored on dev alone, at the epoch that is best there, as the train stage keeps it; with
-and without smoothing over time. What is refined is scored before that too, as a row of its
-own. What FILE already holds is not trained again.
+FOLDER is a checkout in which the stage corpus ran. Every row of a study (benchmarks/studies.py)
+is trained with several seeds and scored on dev alone, at the epoch that is best there, as the
+train stage keeps it; with and without smoothing over time. A row's stacked networks are rows of
+their own, over the same base networks. What FILE already holds is not trained again.
 """
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -22,313 +21,186 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-import yaml
 from numpy.typing import NDArray
-from torch import nn
 
-from phonemes import fitting
-from phonemes.context import window_starts
-from phonemes.corpus import Frames, Labels
-from phonemes.device import choose_device, choose_precision
-from phonemes.inference import place
-from phonemes.model import Model, Trained
-from phonemes.normalize import group_utterances, normalized, split_statistics
-from phonemes.params import Data, Normalize, Params, Smooth, Train, parse
-from phonemes.recipes import merged, read_recipe
-from phonemes.recognition import log_posteriors
-from phonemes.refining import second_networks, without_parts
-from phonemes.schema import Loader
-from phonemes.smoothing import Smoothing, count_sequences
-from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
-from stages import CORPUS
+from benchmarks.settings import RECIPES
+from benchmarks.studies import STUDIES, Row, rows
+from phonemes.commands.recipe import read_recipe
+from phonemes.context import DataParams, window_starts
+from phonemes.decoding.decode import Smoothing
+from phonemes.decoding.phone_model import SmoothParams, count_phones
+from phonemes.inference.device import Compute, choose_device, choose_precision
+from phonemes.inference.stacked import log_posteriors
+from phonemes.inference.windows import DeviceSplit, to_device
+from phonemes.model.store import Model, TrainedNetwork
+from phonemes.normalize import NormalizeParams, group_utterances, normalized, split_statistics
+from phonemes.params import Params
+from phonemes.storage.layout import CORPUS, Frames, HostSplit, Labels
+from phonemes.storage.read import (
+    read_frames,
+    read_labels,
+    read_lengths,
+    read_phonemes,
+    read_utterances,
+)
+from phonemes.training.loop import epochs
+from phonemes.training.params import FitParams
+from phonemes.training.prepare import prepare
+from phonemes.training.profile import profile
+from phonemes.training.stacking import Fit, FittedModel, fit_model
 
-STUDIES = ("recipes", "deep", "residual", "shipped", "second", "smoothing", "growth")
-ROOT = Path(__file__).parent.parent
-SMOOTH = Smooth(**read_recipe("smoothed")["smooth"])
+SMOOTH = SmoothParams(**read_recipe("smoothed", folder=RECIPES)["smooth"])
 BATCH = 32_768  # frames of a forward pass
-ALL = "all of train"  # what the network learns from whose history is kept
-SHORT = "train.epochs=20 train.weight_decay=0.1"  # of residual, to compare its parts
-MEL = "train.augment.mel_scale=0 train.augment.mel_shift=0"
-COLOUR = "train.augment.gain=0 train.augment.tilt=0 train.augment.noise=0"
-MASKS = "train.augment.time_masks=0 train.augment.band_masks=0"
-PARTS = {  # each left out
-    "no labels of neighbours": "train.neighbours=0",
-    "no distortion of the mel axis": MEL,
-    "no distortion of the time axis": "train.augment.speed=0",
-    "no gain, tilt and noise": COLOUR,
-    "no masks": MASKS,
-    "no distortion at all": f"train.augment.speed=0 {MEL} {COLOUR} {MASKS}",
-    "every frame of the context whole": "train.whole=0",
-    "no residual additions": "train.residual=false",
-    "no label smoothing": "train.label_smoothing=0",
-    "statistics of the utterance alone": "normalize.prior=0",
-    "weight decay 0.01": "train.weight_decay=0.01",
-    "dropout 0.1": "train.dropout=0.1",
-}
-OTHERS = {  # other values, and things added
-    "weight decay 0.2": "train.weight_decay=0.2",
-    "weight decay 0.3": "train.weight_decay=0.3",
-    "dropout 0.2": "train.dropout=0.2",
-    "dropout 0.4": "train.dropout=0.4",
-    "three labels of neighbours on a side": "train.neighbours=3",
-    "fifteen labels of neighbours on a side": "train.neighbours=15",
-    "four frames whole on a side": "train.whole=4",
-    "twelve frames whole on a side": "train.whole=12",
-    "k 25": "data.k=25",
-    "k 45": "data.k=45",
-    "width 1024": f"train.hidden={[1024] * 7}",
-    "width 2048": f"train.hidden={[2048] * 7}",
-    "five hidden layers": f"train.hidden={[1536] * 5}",
-    "nine hidden layers": f"train.hidden={[1536] * 9}",
-    "no residual additions, normalization after": "train.residual=false train.normalize=after",
-    "layer normalization": "train.normalization=layer",
-    "ReLU": "train.activation=relu",
-    "half the learning rate": "train.lr=1e-3",
-    "twice the learning rate": "train.lr=4e-3",
-    "batches of 1,024": "train.batch_size=1024",
-    "batches of 16,384": "train.batch_size=16384",
-    "more of the mel axis": "train.augment.mel_scale=0.15 train.augment.mel_shift=2",
-    "more of the time axis": "train.augment.speed=0.3",
-    "wider masks": "train.augment.time_mask=15 train.augment.band_mask=8",
-    "rare phonemes count more": "train.class_weights=sqrt",
-    "what helps, together": (
-        "train.neighbours=15 train.batch_size=1024 train.augment.speed=0.3 "
-        f"train.augment.time_mask=15 train.augment.band_mask=8 train.hidden={[1536] * 9}"
-    ),
-}
-CHANGES = {  # of the shipped parameters
-    "no labels of neighbours": "train.neighbours=0",
-    "three labels of neighbours on a side": "train.neighbours=3",
-    "eight labels of neighbours on a side": "train.neighbours=8",
-    "statistics of the utterance alone": "normalize.prior=0",
-    "prior 400": "normalize.prior=400",
-    "no distortion": MEL,
-    "less of the mel axis": "train.augment.mel_scale=0.08 train.augment.mel_shift=1",
-    "more of the mel axis": "train.augment.mel_scale=0.15 train.augment.mel_shift=2",
-    "gain and tilt": "train.augment.gain=0.2 train.augment.tilt=0.3",
-    "masks": "train.augment.time_masks=2 train.augment.band_masks=2",
-    "dropout 0.25": "train.dropout=0.25",
-    "weight decay 0.2": "train.weight_decay=0.2",
-    "width 512": "train.hidden=[512, 512, 512]",
-    "width 1024": "train.hidden=[1024, 1024, 1024]",
-}
-SECOND = {  # of one second network
-    "": "",
-    "four epochs": "refine.epochs=4",
-    "twelve epochs": "refine.epochs=12",
-    "dropout 0.35": "refine.dropout=0.35",
-    "dropout 0.6": "refine.dropout=0.6",
-    "k 20": "refine.k=20",
-    "k 50": "refine.k=50",
-    "width 512": "refine.hidden=[512, 512, 512]",
-    "width 2048": "refine.hidden=[2048, 2048, 2048]",
-    "two hidden layers": "refine.hidden=[1024, 1024]",
-    "five hidden layers": f"refine.hidden={[1024] * 5}",
-    "ten of them": "refine.members=10",
-}
-POWERS = (  # of sequences, lengths, frames and the phonemes' frequencies, for smoothing
-    (0.7, 0.5, 0.5, 0), (0.85, 0.5, 0.6, 0), (1, 0.6, 0.75, 0), (1, 0.7, 1, 0), (1, 1, 0.5, 0.2),
-    (0.7, 0.5, 0.5, 0.2), (0.85, 0.5, 0.5, 0.2), (0.85, 0.5, 0.5, 0.3), (1, 0.5, 0.5, 0.2),
-    (0, 0.5, 0.5, 0.25), (0, 0.5, 0.5, 1),
-)  # fmt: skip
-
-
-class Row(NamedTuple):
-    """One setting to be trained with several seeds."""
-
-    name: str
-    params: Params
-    share: float = 1.0  # of the utterances of train
-    further: Mapping[str, Params] = MappingProxyType({})  # that start from the same networks
 
 
 class Result(NamedTuple):
-    """What a model came to, on dev."""
+    """How good a model is on dev, and how long it took."""
 
     accuracy: float
     smoothed: float
     seconds: float  # of all epochs of all its networks, dev included
-    elapsed: float  # s of everything from the corpus's frames to these figures
-    history: list[dict[str, Any]]  # of the network that learnt from all of train
+    elapsed: float  # s from the corpus's frames to these figures
+    history: list[dict[str, Any]]  # of the network trained on the whole training set
 
 
-class Arrays(NamedTuple):
-    """One split."""
+class CorpusSplit(NamedTuple):
+    """One labelled split of the corpus."""
 
-    frames: Frames
-    lengths: NDArray[np.integer]
-    labels: Labels
-
-
-def overrides(changes: str) -> dict[str, Any]:
-    """Return values by section, as `dvc exp run -S` takes them: "train.lr=1e-3 data.k=32"."""
-    values: dict[str, Any] = {}
-    for name, value in re.findall(r"(\S+?)=(\[.*?\]|\S+)", changes):
-        *sections, last = name.split(".")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[last] = yaml.load(value, Loader)
-    return values
+    frames: Frames  # (N, C)
+    lengths: NDArray[np.integer]  # (U,)
+    labels: Labels  # (N,)
+    speakers: list[str]  # (U,) "" where unknown
 
 
-def with_recipe(*names: str, changes: str = "") -> Params:
-    """Return the shipped parameters with recipes, if any, and changes."""
-    values = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
-    recipe = read_recipe(*names) if names else {}
-    return parse(yaml.safe_dump(merged(merged(values, recipe), overrides(changes))))
+class Fitted(NamedTuple):
+    """The training of one network."""
+
+    began: float  # s, of time.perf_counter
+    seconds: float  # of all epochs, dev included
+    history: list[dict[str, Any]]
 
 
-def rows(study: str) -> Iterator[Row]:
-    """Yield the rows of a study."""
-    residual, deep = with_recipe("residual"), with_recipe("deep")
-    short = with_recipe("residual", changes=SHORT)
-    if study == "recipes":
-        yield Row("shipped", with_recipe())
-        for name in ("course", "pyramid", "masks"):
-            yield Row(name, with_recipe(name))
-        narrow = "train.augment.time_mask=10 train.augment.band_mask=6"
-        yield Row("masks, narrower", with_recipe("masks", changes=narrow))
-        for name, params in (("residual", residual), ("deep", deep)):
-            yield Row(name, params, further={"refined": with_recipe(name, "refined")})
-    elif study == "deep":
-        yield Row("deep", deep)
-        for name in (*PARTS, "three labels of neighbours on a side"):
-            changes = (PARTS | OTHERS)[name]
-            yield Row(f"deep: {name}", with_recipe("deep", changes=changes))
-    elif study == "residual":
-        yield Row("residual, short: all", short)
-        for name, changes in (PARTS | OTHERS).items():
-            params = with_recipe("residual", changes=f"{SHORT} {changes}")
-            yield Row(f"residual, short: {name}", params)
-    elif study == "shipped":
-        for name, changes in CHANGES.items():
-            yield Row(f"shipped: {name}", with_recipe(changes=changes))
-    elif study == "second":
-        one = f"{SHORT} refine.members=1"
-        further = {
-            f"second network {name}".strip(): with_recipe(
-                "residual", "refined", changes=f"{one} {changes}"
-            )
-            for name, changes in SECOND.items()
-        }
-        yield Row("residual, short: all", short, further=further)
-    elif study == "smoothing":
-        further = {
-            "{}, {}, {}, {}".format(*powers): replace(residual, smooth=Smooth(*powers))
-            for powers in POWERS
-        }
-        yield Row("residual", residual, further=further)
-    else:
-        for name, params in (
-            ("course", with_recipe("course")), ("residual, short: all", short),
-            ("residual", residual), ("deep", deep),
-        ):  # fmt: skip
-            for share in (0.1, 0.3):
-                yield Row(f"{name}, {share:.0%} of train", params, share)
-            yield Row(name, params)
-
-
-def read(split: str, folder: Path) -> Arrays:
+def read(split: str, folder: Path) -> CorpusSplit:
     """Read a labelled split, its frames as they are."""
-    lengths = read_lengths(folder / CORPUS, split)
-    count, classes = int(lengths.sum()), len(read_phonemes(folder / CORPUS))
-    frames = read_frames(folder / CORPUS / f"frames/{split}.npy", count)
-    labels = read_labels(folder / CORPUS / f"labels/{split}.npy", count, classes)
-    return Arrays(frames, lengths, labels)
+    corpus = folder / CORPUS
+    lengths = read_lengths(corpus, split)
+    count, classes = int(lengths.sum()), len(read_phonemes(corpus))
+    frames = read_frames(corpus / f"frames/{split}.npy", count)
+    labels = read_labels(corpus / f"labels/{split}.npy", count, classes)
+    speakers = [speaker for _, speaker in read_utterances(corpus, split, len(lengths))]
+    return CorpusSplit(frames, lengths, labels, speakers)
 
 
-def part(arrays: Arrays, share: float, seed: int) -> Arrays:
-    """Return a run of consecutive utterances, and so few speakers where they lie in order."""
+def part(split: CorpusSplit, share: float, seed: int) -> CorpusSplit:
+    """Return a run of consecutive utterances: of few speakers, where they are in order."""
     if share == 1:
-        return arrays
-    utterances = len(arrays.lengths)
+        return split
+    utterances = len(split.lengths)
     taken = round(share * utterances)
     first = int(np.random.default_rng(seed).integers(utterances - taken + 1))
-    ends = np.concatenate([[0], np.cumsum(arrays.lengths)])
-    frames = slice(ends[first], ends[first + taken])
-    lengths = arrays.lengths[first : first + taken]
-    return Arrays(arrays.frames[frames], lengths, arrays.labels[frames])
+    ends = np.concatenate([[0], np.cumsum(split.lengths)])
+    frames, chosen = slice(ends[first], ends[first + taken]), slice(first, first + taken)
+    return CorpusSplit(
+        split.frames[frames], split.lengths[chosen], split.labels[frames], split.speakers[chosen]
+    )
 
 
-def normal(splits: Sequence[Arrays], params: Normalize) -> list[Arrays]:
-    """Return train and other splits, normalized over utterances as the stage does it."""
-    told, made = None, []
-    for frames, lengths, labels in splits:
-        groups = group_utterances(params.over, [""] * len(lengths))
-        given, told = split_statistics(frames, lengths, groups, params, told)
-        parts = normalized(frames, lengths, groups, given, variance=params.variance)
-        made.append(Arrays(np.concatenate([*parts]), lengths, labels))
+def normalize(splits: Sequence[CorpusSplit], params: NormalizeParams) -> list[CorpusSplit]:
+    """Return the training set and other splits, normalized as the stage does it."""
+    pooled, made = None, []
+    for split in splits:
+        frames, lengths, _, speakers = split
+        groups = group_utterances(params.over, speakers)
+        given, pooled = split_statistics(frames, lengths, groups, params, pooled)
+        utterances = normalized(frames, lengths, groups, given, variance=params.variance)
+        made.append(split._replace(frames=np.concatenate([*utterances])))
     return made
 
 
-def trained(
-    train: Arrays,
-    dev: Arrays,
-    params: Params,
-    phonemes: Sequence[str],
-    further: Mapping[str, Params] = MappingProxyType({}),
-) -> Iterator[tuple[str, Result]]:
-    """Normalize and train as the stages do; yield what comes of it, scored on dev.
+def host_split(split: CorpusSplit, data: DataParams) -> HostSplit:
+    """Return a split as the train stage reads it."""
+    starts = window_starts(split.lengths, data.k, data.padding)
+    return HostSplit(split.frames, starts, split.labels)
 
-    The first result, named "", is of the network that learnt from all of train. Each of
-    `further`, which differ in how they refine and smooth alone, starts from there, and from
-    the same networks that never saw a part of train.
-    """
-    began = time.perf_counter()
-    train, dev = normal((train, dev), params.normalize)
-    device = choose_device(params.runtime.device)
-    dtype = choose_precision(params.train.precision, device)
-    data, classes, seconds = params.data, len(phonemes), 0.0
-    history: list[dict[str, Any]] = []
-    seen, judged = (
-        fitting.Arrays(
-            arrays.frames, window_starts(arrays.lengths, data.k, data.padding), arrays.labels
-        )
-        for arrays in (train, dev)
-    )
-    split = place(*judged, data, device, dtype)
-    sequences = count_sequences(train.labels, train.lengths, classes)
 
-    def fit(
-        seen: fitting.Arrays, judged: fitting.Arrays, data: Data, how: Train, which: str
-    ) -> Trained:
-        nonlocal history, seconds
-        training, architecture = fitting.prepare(seen, judged, phonemes, device, dtype, data, how)
-        training.rehearse()
+def timed_fit(classes: int, compute: Compute, fits: list[Fitted]) -> Fit:
+    """Return how to train a network without a word, which adds to `fits` how that went."""
+
+    def fit(train: HostSplit, dev: HostSplit, how: FitParams, name: str) -> TrainedNetwork:
+        began = time.perf_counter()
+        run = prepare(train, dev, classes, compute, how)
+        profile(run)
         started = time.perf_counter()
         with redirect_stdout(StringIO()):
-            epochs = [epoch._asdict() for epoch in training.epochs(False)]
-        seconds += time.perf_counter() - started
-        history = epochs if which == ALL else history
-        return Trained(architecture, training.best_state)
+            history = [epoch._asdict() for epoch in epochs(run, progress=False)]
+        fits.append(Fitted(began, time.perf_counter() - started, history))
+        return run.trained
 
-    def placed(every: Sequence[Trained]) -> list[nn.Sequential]:
-        return [each.network(device) for each in every]
+    return fit
 
-    def score(first: Sequence[Trained], second: Sequence[Trained], smooth: Smooth) -> Result:
-        smoothing = Smoothing(sequences, smooth if smooth.sequence or smooth.prior else SMOOTH)
-        model = Model(placed(first), placed(second), {})
-        shares = log_posteriors(model, split, dev.lengths, BATCH, dtype)
-        told = shares, smoothing.applied(shares, dev.lengths)
-        labels = torch.from_numpy(dev.labels).to(device)
-        plain, better = ((each.argmax(1) == labels).double().mean().item() for each in told)
-        return Result(plain, better, seconds, time.perf_counter() - began, history)
 
-    first = fit(seen, judged, data, params.train, ALL)
-    yield "", score([first], [], params.smooth)
-    refined = [each for each in further.values() if each.refine.folds]
-    left_out = without_parts(seen, judged, device, dtype, refined[0], fit) if refined else None
-    shared, passed = seconds, time.perf_counter() - began
-    for name, then in further.items():
-        seconds, began = shared, time.perf_counter() - passed
-        firsts, second = [first], []
-        if left_out and then in refined:
-            assert then.refine.folds == refined[0].refine.folds
-            firsts = [first, *left_out[0]]
-            second = second_networks(firsts, left_out[1], seen, judged, device, dtype, then, fit)
-        yield f", {name}", score(firsts, second, then.smooth)
+def accuracies(
+    model: FittedModel,
+    dev: DeviceSplit,
+    lengths: NDArray[np.integer],
+    smoothing: Smoothing,
+    compute: Compute,
+) -> tuple[float, float]:
+    """Return the accuracy of a model on dev, without and with smoothing."""
+    base, stacked = (
+        [network.classifier(compute.device) for network in networks] for networks in model
+    )
+    found = log_posteriors(Model(base, stacked, {}), dev, lengths, BATCH, compute.dtype)
+    assert dev.labels is not None
+    plain, smoothed = (
+        (each.argmax(1) == dev.labels).double().mean().item()
+        for each in (found, smoothing.applied(found, lengths))
+    )
+    return plain, smoothed
+
+
+def trained(
+    train: CorpusSplit,
+    dev: CorpusSplit,
+    params: Params,
+    classes: int,
+    further: Mapping[str, Params] = MappingProxyType({}),
+) -> Iterator[Result]:
+    """Normalize and train as the stages do; yield the results on dev.
+
+    The first is that of the network trained on the whole training set. Then comes that of each
+    of `further`, which differ in stacking and smooth alone, over the same base networks.
+    """
+    began = time.perf_counter()
+    train, dev = normalize((train, dev), params.normalize)
+    device = choose_device(params.runtime.device)
+    compute = Compute(device, choose_precision(params.model.precision, device))
+    learnt, chosen_on = (host_split(split, params.data) for split in (train, dev))
+    on_dev = to_device(chosen_on, params.data, *compute)
+    phones = count_phones(train.labels, train.lengths, classes)
+    fits: list[Fitted] = []
+    others = 0.0  # s that results before this one took for themselves
+
+    def result(model: FittedModel, smooth: SmoothParams) -> Result:
+        nonlocal others
+        own = fits[len(fits) - len(model.stacked) :]
+        since = own[0].began if own else time.perf_counter()
+        smoothing = Smoothing(phones, smooth if smooth.lm_scale or smooth.prior_scale else SMOOTH)
+        scores = accuracies(model, on_dev, dev.lengths, smoothing, compute)
+        now = time.perf_counter()
+        elapsed = now - began - others
+        others += now - since
+        seconds = sum(each.seconds for each in (*fits[: len(model.base)], *own))
+        return Result(*scores, seconds, elapsed, fits[0].history)
+
+    stackings = [each.stacking for each in further.values() if each.stacking.folds]
+    fit = timed_fit(classes, compute, fits)
+    models = fit_model(learnt, chosen_on, compute, params.fit, stackings, BATCH, fit)
+    single = next(models)
+    yield result(single, params.smooth)
+    for variant in further.values():
+        model = next(models) if variant.stacking.folds else single
+        yield result(model, variant.smooth)
 
 
 def spread(values: list[float]) -> str:
@@ -338,27 +210,53 @@ def spread(values: list[float]) -> str:
 
 def line(name: str, runs: Sequence[Result]) -> str:
     """Return a row of the printed table."""
-    accuracies, smoother, seconds, elapsed, _ = ([*values] for values in zip(*runs, strict=True))
+    plain, smoothed, seconds, elapsed, _ = ([*values] for values in zip(*runs, strict=True))
     times = f"{mean(seconds):.1f} | {mean(elapsed):.1f}"
-    return f"| {name} | {spread(accuracies)} | {spread(smoother)} | {times} |"
+    return f"| {name} | {spread(plain)} | {spread(smoothed)} | {times} |"
 
 
 def plot(results: dict[str, list[Result]], path: Path) -> None:
-    """Draw the accuracy of every row's first seed over the epochs: dev's, and train's dashed."""
+    """Draw the accuracy of every row's first seed over the epochs, of dev and training set."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     for number, (name, runs) in enumerate(results.items()):
         for split, style in (("dev", "-"), ("train", "--")):
-            accuracies = [epoch[f"{split}_accuracy"] for epoch in runs[0].history]
+            curve = [epoch[f"{split}_accuracy"] for epoch in runs[0].history]
             label = name if split == "dev" else None
-            axes.plot(range(1, len(accuracies) + 1), accuracies, style, c=f"C{number}", label=label)
-    axes.set(xlabel="epoch", ylabel="frame accuracy: dev, and train (dashed)", xscale="log")
+            axes.plot(range(1, len(curve) + 1), curve, style, c=f"C{number}", label=label)
+    label = "frame accuracy: dev, and the training set (dashed)"
+    axes.set(xlabel="epoch", ylabel=label, xscale="log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)
+
+
+def run_row(
+    row: Row, train: CorpusSplit, dev: CorpusSplit, classes: int, seed: int, planned: int | None
+) -> dict[str, Result]:
+    """Train a row with a seed, for so many epochs if it is not for its own; return its results."""
+    how = replace(row.params.train, seed=seed)
+    params = replace(row.params, train=replace(how, epochs=planned) if planned else how)
+    taken = part(train, row.share, seed)
+    results = trained(taken, dev, params, classes, row.further)
+    return dict(zip(row.names, results, strict=True))
+
+
+def read_results(path: Path | None) -> dict[str, list[Result]]:
+    """Return the results that a file holds, if there is one, by name and seed."""
+    if path is None or not path.exists():
+        return {}
+    stored = json.loads(path.read_text("utf-8"))
+    return {name: [Result(**run) for run in runs] for name, runs in stored.items()}
+
+
+def write_results(results: dict[str, list[Result]], path: Path) -> None:
+    """Write results, to be read by `read_results`."""
+    stored = {name: [run._asdict() for run in runs] for name, runs in results.items()}
+    path.write_text(json.dumps(stored) + "\n", "utf-8")
 
 
 def main() -> None:
@@ -372,33 +270,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of every row, for a trial")
     arguments = parser.parse_args()
     train, dev = read("train", arguments.folder), read("dev", arguments.folder)
-    phonemes = read_phonemes(arguments.folder / CORPUS)
-    results: dict[str, list[Result]] = {}
-    if arguments.json and arguments.json.exists():
-        stored = json.loads(arguments.json.read_text())
-        results = {name: [Result(**run) for run in runs] for name, runs in stored.items()}
+    classes = len(read_phonemes(arguments.folder / CORPUS))
+    results = read_results(arguments.json)
     print("| setting | dev accuracy | smoothed | s of training | s in all |\n|---|---|---|---|---|")
     studied = [row for study in arguments.studies for row in rows(study)]
     for row in studied:
-        names = [row.name, *(f"{row.name}, {name}" for name in row.further)]
-        done = min(len(results.get(name, [])) for name in names)
+        done = min(len(results.get(name, [])) for name in row.names)
         for seed in range(done + 1, arguments.seeds + 1):
-            chosen = replace(row.params.train, seed=seed)
-            if arguments.epochs:
-                chosen = replace(chosen, epochs=arguments.epochs)
-            params = replace(row.params, train=chosen)
-            taken = part(train, row.share, seed)
-            further = {
-                name: replace(each, train=replace(each.train, seed=seed, epochs=chosen.epochs))
-                for name, each in row.further.items()
-            }
-            for stage, result in trained(taken, dev, params, phonemes, further):
-                results.setdefault(row.name + stage, [])[seed - 1 : seed] = [result]
-        for name in names:
+            found = run_row(row, train, dev, classes, seed, arguments.epochs)
+            for name, result in found.items():
+                results.setdefault(name, [])[seed - 1 : seed] = [result]
+        for name in row.names:
             print(line(name, results[name]), flush=True)
         if arguments.json:
-            stored = {name: [run._asdict() for run in runs] for name, runs in results.items()}
-            arguments.json.write_text(json.dumps(stored) + "\n")
+            write_results(results, arguments.json)
     if arguments.plot:
         plot({row.name: results[row.name] for row in studied}, arguments.plot)
 

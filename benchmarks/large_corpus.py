@@ -2,9 +2,9 @@
 
     python -m benchmarks.large_corpus /tmp/large
 
-writes random frames as the course's files, 18.5 million in train unless told otherwise,
-into the folder, runs corpus, normalize and context there and prints a line each; with
---train also one epoch of a small network, evaluate and predict. The folder, which must
+writes random frames as the course's files, 18.5 million in the training set unless asked
+otherwise, into the folder, runs corpus, normalize and context there and prints a line each;
+with --train also one epoch of a small network, evaluate and predict. The folder, which must
 not exist, takes 4 times the size of the frames and is removed at the end.
 """
 
@@ -20,17 +20,20 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from phonemes.schema import Loader
+from benchmarks.settings import ROOT, values_of_the_checkout
+from phonemes.commands.recipe import merged
 
-ROOT = Path(__file__).parent.parent
 STAGES = ("corpus", "normalize", "context")
 LATER_STAGES = ("train", "evaluate", "predict")
 CHANGES = {
-    "corpus": {"source": "arrays"},
+    "corpus": {"source": "arrays", "path": "data/raw"},
     "data": {"k": 8},
-    "train": {"hidden": [64, 64], "neighbours": 0, "batch_size": 16384, "epochs": 1},
+    "model": {"hidden": [64, 64], "target_context": 0, "residual": False},
+    "train": {"batch_size": 16384, "epochs": 1, "warmup_epochs": 0},
+    "stacking": {"folds": 0},
     "runtime": {"progress": False},
 }
+SIZES = {"train": 1.0, "dev": 0.0844, "test": 0.0876}  # of splits, against the training set's
 
 
 def write_split(folder: Path, split: str, utterances: int, frames: int, bands: int) -> None:
@@ -51,54 +54,62 @@ def write_split(folder: Path, split: str, utterances: int, frames: int, bands: i
         np.save(folder / f"{split}_labels.npy", labels, allow_pickle=True)
 
 
+def write_project(folder: Path, utterances: int, frames: int, bands: int) -> int:
+    """Write a project: code, parameters and raw files; return the frames of all splits."""
+    raw = folder / "data/raw"
+    raw.mkdir(parents=True)
+    for name in ("dvc.yaml", "phonemes", "stages"):  # a checkpoint's name depends on them
+        (folder / name).symlink_to(ROOT / name)
+    params = merged(values_of_the_checkout(), CHANGES)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    spawn, total = multiprocessing.get_context("spawn"), 0
+    for split, share in SIZES.items():
+        count = int(frames * share)
+        total += count
+        sizes = max(2, int(utterances * share)), count, bands
+        # a process of its own: a child's peak memory begins at its parent's
+        writer = spawn.Process(target=write_split, args=(raw, split, *sizes))
+        writer.start()
+        writer.join()
+        if writer.exitcode:
+            sys.exit(f"{split} could not be written")
+    return total
+
+
+def run_stage(folder: Path, stage: str) -> tuple[float, int]:
+    """Run a stage; return its seconds and its peak memory, bytes."""
+    started = time.perf_counter()
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", f"stages.{stage}"]
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)  # wait() would, without the memory
+    if process.returncode:  # it said why on stderr
+        sys.exit(f"{stage} failed")
+    return seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def main() -> None:
     """Generate, run and measure."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="a folder to make and remove")
     parser.add_argument("--utterances", type=int, default=14_542)
-    parser.add_argument("--frames", type=int, default=18_482_968, help="of train")
+    parser.add_argument("--frames", type=int, default=18_482_968, help="of the training set")
     parser.add_argument("--bands", type=int, default=40)
     parser.add_argument("--train", action="store_true", help="run the later stages too")
     arguments = parser.parse_args()
-    raw = arguments.folder / "data/raw"
-    raw.mkdir(parents=True)
-    spawn = multiprocessing.get_context("spawn")
+    folder = arguments.folder
+    folder.mkdir(parents=True)
     try:
-        total = 0
-        sizes = {"train": 1.0, "dev": 0.0844, "test": 0.0876}
-        for split, share in sizes.items():
-            frames = int(arguments.frames * share)
-            utterances = max(2, int(arguments.utterances * share))
-            total += frames
-            # a process of its own: a child's peak memory begins at its parent's
-            writer = spawn.Process(
-                target=write_split, args=(raw, split, utterances, frames, arguments.bands)
-            )
-            writer.start()
-            writer.join()
-            if writer.exitcode:
-                sys.exit(f"{split} could not be written")
-        params = yaml.load((ROOT / "params.yaml").read_text("utf-8"), Loader)
-        for section, changes in CHANGES.items():
-            params[section] |= changes
-        (arguments.folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+        total = write_project(folder, arguments.utterances, arguments.frames, arguments.bands)
         print(f"{total:,} frames of {arguments.bands} bands")
         for stage in STAGES + LATER_STAGES * arguments.train:
-            started = time.perf_counter()
-            environment = os.environ | {"PYTHONPATH": str(ROOT)}
-            command = [sys.executable, "-m", f"stages.{stage}"]
-            process = subprocess.Popen(
-                command, cwd=arguments.folder, env=environment, stdout=subprocess.DEVNULL
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - started
-            if status:
-                sys.exit(f"{stage} failed")
-            peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            seconds, peak = run_stage(folder, stage)
             speed = f"{total / seconds:,.0f} frames/s with start-up, " * (stage in STAGES)
             print(f"{stage}: {speed}{seconds:.1f} s, peak memory {peak / 2**30:.2f} GiB")
     finally:
-        shutil.rmtree(arguments.folder)
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 FOLDER is a checkout in which the stages up to context ran, with the parameters to train
 with, the course recipe's but for k, widths, batch and rate: its train stage, and the usual
-loop of benchmarks/training_speed.py, train for a few epochs.
+loop of benchmarks/usual_loop.py, train for a few epochs.
 The accuracy to reach is the lower of their best.
 """
 
@@ -20,40 +20,37 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.training_speed import (
-    Corpus,
-    PaddedArray,
-    UsualStep,
-    plain_network,
-    usual_loader,
-)
-from phonemes.device import choose_device
+from benchmarks.usual_loop import Corpus, PaddedArray, UsualStep, plain_network, usual_loader
+from phonemes.context import utterance_lengths
+from phonemes.inference.device import choose_device
 from phonemes.params import load
-from phonemes.stored import read_frames, read_labels, read_lengths, read_phonemes
-from stages import CORPUS, NORMALIZED
+from phonemes.storage.layout import CORPUS
+from phonemes.storage.read import read_phonemes, read_split
 
 ROOT = Path(__file__).parent.parent
 LINE = re.compile(r"epoch (\d+): .* accuracy \S+ train, (\S+) dev")
 
 
-def usual_training(epochs: int, workers: int) -> None:
+def read(split: str, classes: int) -> Corpus:
+    """Read a split of the current folder into memory, normalized."""
+    frames, starts, labels = read_split(split, classes)
+    assert labels is not None
+    return Corpus(np.array(frames), utterance_lengths(starts), labels.astype(np.int64))
+
+
+def train_as_usual(epochs: int, workers: int) -> None:
     """Train as people do, and print a line after each epoch."""
     params = load()
     train, device = params.train, choose_device(params.runtime.device)
-    phonemes = read_phonemes(CORPUS)
+    classes = len(read_phonemes(CORPUS))
     loaders = {}
     for split in ("train", "dev"):
-        lengths = read_lengths(CORPUS, split)
-        count = int(lengths.sum())
-        corpus = Corpus(
-            np.array(read_frames(NORMALIZED / f"{split}.npy", count)),
-            lengths.astype(np.int64),
-            read_labels(CORPUS / f"labels/{split}.npy", count, len(phonemes)).astype(np.int64),
-        )
+        corpus = read(split, classes)
         data = PaddedArray(corpus, params.data.k)
         loaders[split] = usual_loader(data, train.batch_size, split == "train", workers, device)
     inputs = (2 * params.data.k + 1) * corpus.frames.shape[1]
-    step = UsualStep(plain_network(train, inputs, len(phonemes)), train.lr, device)
+    network = plain_network(inputs, params.model.hidden, classes, train.seed)
+    step = UsualStep(network, train.lr, device)
     for epoch in range(1, epochs + 1):
         step.network.train()
         loss_sum = right = seen = 0.0
@@ -67,7 +64,7 @@ def usual_training(epochs: int, workers: int) -> None:
         with torch.inference_mode():
             for windows, labels in loaders["dev"]:
                 dev_right += (step.logits(windows).argmax(1).cpu() == labels).sum().item()
-        dev = dev_right / len(loaders["dev"].dataset)  # type: ignore[arg-type]
+        dev = dev_right / len(corpus.labels)
         print(
             f"epoch {epoch}: loss {loss_sum / seen:.4f} train; "
             f"accuracy {right / seen:.4f} train, {dev:.4f} dev",
@@ -78,20 +75,17 @@ def usual_training(epochs: int, workers: int) -> None:
 def clocked(folder: Path, *command: str) -> list[tuple[float, float]]:
     """Run a command; return the seconds since its start and the accuracy at each epoch's end."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    full = [sys.executable, "-m", *command]
+    found: list[tuple[float, float]] = []
     started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    found = []
-    for line in process.stdout:
-        if match := LINE.match(line):
-            found.append((time.perf_counter() - started, float(match[2])))
-    if process.wait():
+    with subprocess.Popen(
+        full, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if match := LINE.match(line):
+                found.append((time.perf_counter() - started, float(match[2])))
+    if process.returncode:  # it said why on stderr
         sys.exit(f"{' '.join(command)} failed")
     return found
 
@@ -105,7 +99,7 @@ def main() -> None:
     parser.add_argument("--usual", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.usual:
-        usual_training(arguments.epochs, arguments.workers)
+        train_as_usual(arguments.epochs, arguments.workers)
         return
     folder = arguments.folder
     shutil.rmtree(folder / ".dvc/tmp/checkpoints", ignore_errors=True)
@@ -121,7 +115,7 @@ def main() -> None:
             (number, second) for number, (second, reached) in enumerate(run, 1) if reached >= target
         )
         print(f"{name}: {seconds:.1f} s from the start of its process, after epoch {epoch}")
-        if len(run) > 1:  # the second epoch tells how long the first was
+        if len(run) > 1:  # the second epoch shows how long the first was
             before = run[0][0] - (run[1][0] - run[0][0])
             print(f"  {before:.1f} s of that before training, {seconds - before:.2f} s training")
 

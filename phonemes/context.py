@@ -2,25 +2,35 @@
 
 Utterances are laid end to end with rows of padding around each, so the window of
 W = 2k + 1 frames around frame n is W consecutive rows of the padded array and never
-reaches another utterance. Padded with zeros, neighbours share their k rows; padded
-with an utterance's own first and last frame ("edge"), each brings its own.
+reaches another utterance. With zeros as padding, two utterances share the k rows between
+them; with their own first and last frame ("edge"), each has k rows of its own.
 
-All a window needs is the row where it starts. Frame n of utterance u sits at row
-start + k; an utterance's windows start one row after the other, and its last and the
-next one's first start 1 + k (zero) or 1 + 2k (edge) rows apart.
+A window is given by the row where it starts; its frame is k rows further on. The windows
+of an utterance start one row after the other. From its last start to the first one of the
+next utterance there are 1 + k (zero) or 1 + 2k (edge) rows.
 """
+
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.corpus import Frames
 from phonemes.errors import InputError
+from phonemes.schema import Choice, Number
+from phonemes.storage.layout import Frames, Starts
 
-Starts = NDArray[np.integer]
+
+@dataclass(frozen=True)
+class DataParams:
+    """The context window."""
+
+    k: Annotated[int, Number(0, 1000, usual=(0, 60))]  # frames on each side
+    padding: Annotated[str, Choice(("zero", "edge"))]
 
 
 def _gap(k: int, padding: str) -> int:
-    """Return the rows between two utterances; one at least, so that `pad` sees where they end."""
+    """Return the rows between two utterances, at least 1, so that starts show where they end."""
     return max(1, k if padding == "zero" else 2 * k)
 
 
@@ -49,13 +59,13 @@ def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
 
 
 def utterance_lengths(starts: Starts) -> NDArray[np.int64]:
-    """Return the frames of each utterance, (U,), from (N,) starts: they jump between two."""
+    """Return the number of frames of each utterance, (U,), from the jumps in starts, (N,)."""
     begins = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
     return np.diff(begins, append=len(starts))
 
 
 def pad(frames: Frames, starts: Starts, k: int, padding: str) -> Frames:
-    """Lay the frames of a split, (N, C), out with padding: (R, C) float32, R = last start + W.
+    """Return the frames of a split, (N, C), with padding: (R, C) float32, R = last start + W.
 
     Raises:
         InputError: the starts are not those of these frames, this k and this padding.

@@ -1,13 +1,15 @@
-"""Phoneme inventories: the label sets of the corpora, their order and how stress folds away.
+"""Phoneme inventories: the label sets of the corpora, their order and how stress is dropped.
 
 A label is an index into an inventory, a tuple of phoneme names. ARPAbet vowels
 carry a stress digit (0 none, 1 primary, 2 secondary); "folding" drops it.
 """
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
-from phonemes.errors import InputError
+import numpy as np
+from numpy.typing import NDArray
+
+from phonemes.errors import InputError, did_you_mean
 
 VOWELS = tuple("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 CONSONANTS = tuple("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split())
@@ -27,7 +29,7 @@ TIMIT = tuple(
 INVENTORIES = {"arpabet-stress": ARPABET_STRESS, "arpabet-plain": ARPABET_PLAIN, "timit": TIMIT}
 
 # Lee and Hon (1989), "Speaker-independent phone recognition using hidden Markov models",
-# in the names of ARPABET_PLAIN; the glottal stop q is left out there and is silence here.
+# in the names of ARPABET_PLAIN; the glottal stop q, which they leave out, is silence here.
 TIMIT_FOLDED = (
     {name: name.upper() for name in TIMIT}
     | dict.fromkeys("h# pau epi bcl dcl gcl pcl tcl kcl q".split(), "SIL")
@@ -56,13 +58,6 @@ def default_inventory(classes: int) -> tuple[str, ...]:
     return tuple(map(str, range(classes)))  # 138 and 346 are sub-phoneme states without names
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return "; did you mean X?" for the known name most like `name`, or ""."""
-    close = get_close_matches(name.upper(), [item.upper() for item in known], n=1, cutoff=0.5)
-    matches = [item for item in known if close and item.upper() == close[0]]
-    return f"; did you mean {matches[0]}?" if matches else ""
-
-
 def label_of(name: str, inventory: Sequence[str], where: str) -> int:
     """Return the index of phoneme `name`.
 
@@ -72,4 +67,47 @@ def label_of(name: str, inventory: Sequence[str], where: str) -> int:
     try:
         return inventory.index(name)
     except ValueError:
-        raise InputError(f"{where}: unknown phoneme {name!r}{nearest(name, inventory)}") from None
+        raise InputError(
+            f"{where}: unknown phoneme {name!r}{did_you_mean(name, inventory)}"
+        ) from None
+
+
+PHONETIC_GROUPS = (  # ARPAbet without stress, and what TIMIT adds, in capitals
+    "IY IH IX EY EH AE",  # front vowels, from close to open
+    "AX AX-H AH ER AXR UX",  # central vowels
+    "UW UH OW AO AA",  # back vowels, from close to open
+    "AY AW OY",  # diphthongs that cross the vowel space
+    "P B T D DX K G",  # stops, lips to velum
+    "CH JH",  # affricates
+    "F V TH DH S Z SH ZH HH HV",  # fricatives, lips to glottis
+    "M EM N EN NX NG ENG",  # nasals
+    "L EL R",  # liquids
+    "W Y",  # glides
+    "Q PCL BCL TCL DCL KCL GCL EPI PAU H# SIL SPN",  # closures, silence and noise
+)
+PLACES = {
+    name: (group, place)
+    for group, names in enumerate(PHONETIC_GROUPS)
+    for place, name in enumerate(names.split())
+}
+UNKNOWN = (len(PHONETIC_GROUPS), 0)
+
+
+def phonetic_place(phoneme: str) -> tuple[int, int]:
+    """Return the phonetic group of a phoneme, whatever its stress, and its place in the group."""
+    name = phoneme.upper()
+    return PLACES.get(name, PLACES.get(name.rstrip("012"), UNKNOWN))
+
+
+def phonetic_order(phonemes: Sequence[str]) -> NDArray[np.int64]:
+    """Return the labels, (P,), in the order in which axes show them.
+
+    Vowels come first, by quality and then stress, then stops, affricates, fricatives,
+    nasals, liquids, glides, silence and noise. Unknown names follow in their own order.
+    """
+
+    def key(label: int) -> tuple[tuple[int, int], str]:
+        place = phonetic_place(phonemes[label])
+        return place, "" if place == UNKNOWN else phonemes[label]
+
+    return np.array(sorted(range(len(phonemes)), key=key), dtype=np.int64)

@@ -1,29 +1,40 @@
-"""Cepstral mean and variance normalization, over utterances, speakers or the training corpus.
+"""Cepstral mean and variance normalization, over utterances, speakers or the training set.
 
-Each coefficient loses the mean of its group of frames and, if asked, is divided by the
-group's standard deviation. Groups never cross splits; the corpus's one group is all of
-train, and its statistics serve dev and test as they are. (Viikki and Laurila, 1998,
-"Cepstral domain segmental feature vector normalization for noise robust speech
-recognition", Speech Communication 25.)
+The mean of a group of frames is subtracted from each coefficient, which is then divided by
+the group's standard deviation, if asked. Groups never cross splits; with `over: corpus` the
+only group is the training set, and its statistics normalize dev and test too. (Viikki
+and Laurila, 1998, "Cepstral domain segmental feature vector normalization for noise robust
+speech recognition", Speech Communication 25.)
 
-An utterance of a few seconds has few phonemes, and its statistics tell which as much as who
-speaks. They can be drawn towards train's, as if the utterance had a number of frames more:
-the maximum a posteriori estimate. (Gauvain and Lee, 1994, "Maximum a posteriori estimation
-for multivariate Gaussian mixture observations of Markov chains", IEEE Transactions on Speech
-and Audio Processing 2.)
+An utterance of a few seconds has few phonemes, and its statistics depend on these as much as
+on the speaker. Maximum a posteriori adaptation moves them towards those of the training set,
+which weigh as much as a number of frames, the relevance factor. (Gauvain and Lee, 1994,
+"Maximum a posteriori estimation for multivariate Gaussian mixture observations of Markov
+chains", IEEE Transactions on Speech and Audio Processing 2.)
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.corpus import Frames
 from phonemes.errors import InputError
-from phonemes.params import Normalize
+from phonemes.schema import Choice, Number
+from phonemes.storage.layout import Frames
 
-SMALLEST_DEVIATION = 1e-5  # a silent coefficient stays near 0 instead of dividing by 0
+
+@dataclass(frozen=True)
+class NormalizeParams:
+    """Cepstral mean and variance normalization."""
+
+    over: Annotated[str, Choice(("utterance", "speaker", "corpus", "none"))]
+    variance: bool
+    relevance: Annotated[float, Number(0, 1_000_000_000, usual=(0, 1000))]  # frames
+
+
+SMALLEST_DEVIATION = 1e-5  # a constant coefficient stays near 0 instead of dividing by 0
 
 
 class Statistics(NamedTuple):
@@ -80,7 +91,7 @@ def statistics(
     count = np.bincount(groups, weights=lengths)[:, None]  # (G, 1)
     total = np.zeros((len(count), frames.shape[1]))
     squares = np.zeros_like(total)
-    shift = frames[0].astype(np.float64)  # keeps the squares small, so that no digits cancel
+    shift = frames[0].astype(np.float64)  # small squares lose no digits in `deviation`
     for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
         shifted = utterance - shift
         total[group] += shifted.sum(0)
@@ -95,7 +106,7 @@ def pooled(given: Statistics, frames: NDArray[np.integer]) -> Statistics:
 
     Args:
         given: of G groups.
-        frames: (G,) how many each has.
+        frames: (G,) number of frames of each.
     """
     mean, variance = (
         np.average(values, axis=0, weights=frames, keepdims=True)
@@ -104,18 +115,18 @@ def pooled(given: Statistics, frames: NDArray[np.integer]) -> Statistics:
     return Statistics(mean, np.sqrt(variance))
 
 
-def drawn(
-    given: Statistics, frames: NDArray[np.integer], prior: Statistics, weight: float
+def map_adapted(
+    given: Statistics, frames: NDArray[np.integer], prior: Statistics, relevance: float
 ) -> Statistics:
-    """Return statistics of G groups drawn towards a prior.
+    """Return statistics of G groups, moved towards a prior.
 
     Args:
         given: the groups' own.
-        frames: (G,) how many each group has.
+        frames: (G,) number of frames of each group.
         prior: of one group.
-        weight: frames that the prior counts for.
+        relevance: weight of the prior, in frames.
     """
-    own = (frames / (frames + weight))[:, None]
+    own = (frames / (frames + relevance))[:, None]
     mean = own * given.mean + (1 - own) * prior.mean
     variance = own * given.deviation**2 + (1 - own) * prior.deviation**2
     return Statistics(mean, np.sqrt(variance))
@@ -125,27 +136,27 @@ def split_statistics(
     frames: Frames,
     lengths: NDArray[np.integer],
     groups: NDArray[np.integer],
-    params: Normalize,
+    params: NormalizeParams,
     train: Statistics | None,
 ) -> tuple[Statistics, Statistics]:
-    """Return what a split's groups are normalized with, and what train tells for other splits.
+    """Return the statistics of each group of this split, and the pooled ones of the training set.
 
     Args:
         frames: (N, C) of the split.
         lengths: (U,) frames in each utterance.
         groups: (U,) from `group_utterances`.
-        params: over which frames, and what train counts for.
-        train: what train told; None where the split is train.
+        params: over which frames, and the relevance factor.
+        train: pooled statistics of the training set; None where the split is the training set.
     """
     if params.over == "none":
-        nothing = identity(frames.shape[1])
-        return nothing, nothing
-    if params.over == "corpus" and train is not None:  # dev and test never enter the corpus's
+        unchanged = identity(frames.shape[1])
+        return unchanged, unchanged
+    if params.over == "corpus" and train is not None:  # frames of dev and test never count
         return train, train
     own, sizes = statistics(frames, lengths, groups), np.bincount(groups, lengths)
     if train is None:
         train = pooled(own, sizes)
-    return drawn(own, sizes, train, params.prior), train
+    return map_adapted(own, sizes, train, params.relevance), train
 
 
 def normalized(

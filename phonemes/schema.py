@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
-from phonemes.inventory import nearest
+from phonemes.errors import did_you_mean
 
 Section = TypeVar("Section")
 
@@ -52,19 +52,25 @@ Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class Number:
-    """A number from `low` to `high`, both allowed unless `above` excludes the lower end."""
+    """A number from `low` to `high`, both allowed unless `above` excludes the lower end.
+
+    A value outside the `usual` range is taken, with a warning.
+    """
 
     low: float
     high: float
     above: bool = False
+    usual: tuple[float, float] | None = None
 
-    def expected(self, kind: str) -> str:
-        """Say what is allowed."""
-        start = f"above {self.low:g}" if self.above else f"from {self.low:g}"
-        return f"a {kind} {start} to {self.high:g}"
+    def range(self) -> str:
+        """Return what is allowed, as params.yaml and messages say it."""
+        low, high = (
+            f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (self.low, self.high)
+        )
+        return f"{'above ' * self.above}{low} to {high}"
 
     def admits(self, value: float) -> bool:
-        """Tell whether `value` is within the range; NaN never is."""
+        """Return whether `value` is within the range; NaN never is."""
         return (self.low < value if self.above else self.low <= value) and value <= self.high
 
 
@@ -92,6 +98,7 @@ class Items:
 
 
 Problems = list[str]
+Seed = Annotated[int, Number(0, 2**31 - 1)]
 
 
 def build(
@@ -105,7 +112,7 @@ def build(
     hints = get_type_hints(section, include_extras=True)
     prefix = f"{name}." if name else ""
     problems = [
-        f"{prefix}{key} is not a parameter{nearest(str(key), list(known))}"
+        f"{prefix}{key} is not a parameter{did_you_mean(str(key), list(known))}"
         for key in values
         if key not in known
     ]
@@ -170,12 +177,32 @@ def _expected(hint: Any) -> str:
     kind, rule = get_args(hint) if get_origin(hint) is Annotated else (hint, None)
     match rule:
         case Number():
-            return rule.expected("whole number" if kind is int else "number")
+            return _numbers(kind, rule)
         case Choice(words):
             return "one of " + ", ".join(words)
         case Text(empty):
             return "a text" + (f", or an empty one for {empty}" if empty else "")
         case Items(least, most, each):
-            noun = "whole number" if get_args(kind)[0] is int else "number"
-            return f"a list of {least} to {most} items, each {each.expected(noun)}"
+            item = _numbers(get_args(kind)[0], each)
+            return f"a list of {least} to {most} items, each {item}"
     return "true or false"
+
+
+def _numbers(kind: type, rule: Number) -> str:
+    start = "" if rule.above else "from "
+    return f"a {'whole number' if kind is int else 'number'} {start}{rule.range()}"
+
+
+def unusual(section: object, name: str) -> list[str]:
+    """Return a warning for each value of a built section that is allowed and hardly meant."""
+    assert is_dataclass(section)
+    warnings = []
+    for key, hint in get_type_hints(type(section), include_extras=True).items():
+        value, path = getattr(section, key), f"{name}.{key}"
+        if is_dataclass(value):
+            warnings += unusual(value, path)
+        elif get_origin(hint) is Annotated and isinstance(rule := get_args(hint)[1], Number):
+            low, high = rule.usual or (rule.low, rule.high)
+            if not low <= value <= high:
+                warnings.append(f"{path} is {value:g}; usual are values from {low:g} to {high:g}")
+    return warnings

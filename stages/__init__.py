@@ -1,63 +1,47 @@
 """One module a stage: read parameters and files, call the library, write files.
 
-The paths that stages share stand here once; dvc.yaml declares the same ones.
+`python -m stages.NAME` runs a stage without DVC, `python -m stages.NAME --help` explains it.
 """
 
+import argparse
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from phonemes.errors import InputError
-from phonemes.params import Params, load
-
-CORPUS = Path("data/corpus")
-NORMALIZED = Path("data/normalized")
-CONTEXT = Path("data/context")
-WINDOW = Path("metrics/context.json")
-MODEL = Path("models/model.pt")
-HISTORY = Path("metrics/history.csv")
-RATES = Path("metrics/rate.csv")
-SCORES = Path("metrics/evaluate.json")
-TABLES = Path("metrics/tables")
-CONFUSION = Path("metrics/confusion.png")
-PREDICTIONS = Path("predictions.csv")
-LOCK = Path("data/.lock")
+from phonemes.errors import reported
+from phonemes.params import Params, load, warnings
+from phonemes.storage.lock import locked
 
 
-def run(main: Callable[[Params], None]) -> None:
-    """Run a stage with the checked parameters; what the user can mend ends in one clear line.
+def run(main: Callable[[Params], None], *sections: str) -> None:
+    """Run a stage with the checked parameters; an error that the user can correct is one line.
 
     One stage at a time works in a folder: a second one is refused.
+
+    Args:
+        main: does the work.
+        sections: of params.yaml that the stage depends on.
     """
-    LOCK.parent.mkdir(exist_ok=True)
-    try:
-        with FileLock(LOCK, timeout=0):
-            main(load())
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except Timeout:
-        sys.exit(f"error: a stage is running in {Path.cwd()}; wait for it, or work in a clone")
-    except OSError as error:
-        sys.exit(f"error: {error}; what was there before is untouched")
-    except (MemoryError, RuntimeError) as error:  # torch's out of memory is a RuntimeError
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        reason = ". ".join(str(error).partition("\n")[0].split(". ")[:3])  # advice follows
-        sys.exit(
-            f"error: the memory does not suffice: {reason}; lower train.batch_size, "
-            "runtime.batch_size, train.hidden or data.k"
-        )
-    except KeyboardInterrupt:
-        sys.exit("interrupted; run `dvc repro` to go on")
+    _explain(main, sections)
+    with reported("interrupted; run `dvc repro` to go on"), locked():
+        params = load()
+        for line in warnings(params, *sections):
+            print(f"warning: {line}", file=sys.stderr)
+        main(params)
 
 
-def checkpoint_folder() -> Path:
-    """Return where checkpoints lie: out of DVC's reach, and shared with its temporary copies.
-
-    DVC runs queued experiments in .dvc/tmp/exps and removes what they leave there.
-    """
-    parts = Path.cwd().parts
-    root = parts[: parts.index(".dvc")] if ".dvc" in parts else parts
-    return Path(*root, ".dvc/tmp/checkpoints")
+def _explain(main: Callable[[Params], None], sections: tuple[str, ...]) -> None:
+    """Print what a stage does and end, where the command line asks for help."""
+    name = Path(inspect.getfile(main)).stem
+    about = inspect.getdoc(inspect.getmodule(main))
+    parser = argparse.ArgumentParser(
+        prog=f"python -m stages.{name}",
+        description=f"{about}\n\n{inspect.getdoc(main)}",
+        epilog=(
+            f"It takes no arguments. Sections of params.yaml: {', '.join(sections)}.\n\n"
+            f"example:  dvc repro {name}"
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.parse_args()

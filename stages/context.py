@@ -6,11 +6,11 @@ import time
 import numpy as np
 
 from phonemes.context import window_milliseconds, window_starts
-from phonemes.corpus import SPLITS
-from phonemes.files import replacing
 from phonemes.params import Params
-from phonemes.stored import read_lengths
-from stages import CONTEXT, CORPUS, WINDOW, run
+from phonemes.storage.atomic import replacing
+from phonemes.storage.layout import CONTEXT, CORPUS, SPLITS, WINDOW
+from phonemes.storage.read import read_lengths
+from stages import run
 
 
 def main(params: Params) -> None:
@@ -36,4 +36,4 @@ def main(params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "data", "features")

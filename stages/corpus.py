@@ -3,10 +3,12 @@
 import time
 from pathlib import Path
 
-from phonemes.corpus import Source, write_corpus
-from phonemes.files import replacing
+from phonemes.corpus.pack import write_corpus
+from phonemes.corpus.source import Source
 from phonemes.params import Params
-from stages import CORPUS, run
+from phonemes.storage.atomic import replacing
+from phonemes.storage.layout import CORPUS
+from stages import run
 
 
 def open_source(params: Params) -> Source:
@@ -14,22 +16,22 @@ def open_source(params: Params) -> Source:
     corpus, runtime = params.corpus, params.runtime
     match corpus.source:
         case "arrays":
-            from phonemes.sources import arrays
+            from phonemes.corpus.arrays import source as arrays
 
             return arrays.open_source(Path(corpus.path))
         case "audio":
-            from phonemes.sources import audio
+            from phonemes.corpus.audio import source as audio
 
             return audio.open_source(
                 Path(corpus.path), corpus.audio, params.features, runtime.jobs, runtime.progress
             )
-    from phonemes.sources import synthetic
+    from phonemes.corpus.synthetic import source as synthetic
 
     return synthetic.open_source(corpus.synthetic, params.features, runtime.jobs, runtime.progress)
 
 
 def main(params: Params) -> None:
-    """Write the packed corpus, whole or not at all."""
+    """Write the packed corpus, all of it or nothing."""
     started = time.perf_counter()
     source = open_source(params)
     with replacing(CORPUS) as folder:
@@ -48,4 +50,4 @@ def main(params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "corpus", "features")

@@ -4,12 +4,13 @@ import time
 
 import numpy as np
 
-from phonemes.corpus import SPLITS
-from phonemes.files import NpyAppender, replacing
 from phonemes.normalize import group_utterances, normalized, split_statistics
 from phonemes.params import Params
-from phonemes.stored import read_frames, read_lengths, read_utterances
-from stages import CORPUS, NORMALIZED, run
+from phonemes.storage.atomic import replacing
+from phonemes.storage.layout import CORPUS, NORMALIZED, SPLITS
+from phonemes.storage.npy import NpyAppender
+from phonemes.storage.read import read_frames, read_lengths, read_utterances
+from stages import run
 
 
 def main(params: Params) -> None:
@@ -37,4 +38,4 @@ def main(params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, "normalize")

@@ -1,11 +1,11 @@
-"""Every frame sees its own neighbours, and nobody else's."""
+"""The window of every frame shows its own neighbours, and no other utterance's."""
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from phonemes.context import pad, window_milliseconds, window_starts
+from phonemes.context import pad, utterance_lengths, window_milliseconds, window_starts
 from phonemes.errors import InputError
 
 several_lengths = st.lists(st.integers(1, 6), min_size=1, max_size=6).map(np.array)
@@ -70,10 +70,15 @@ def test_beyond_an_utterance_lie_zeros_or_its_own_edge():
 
 
 @given(several_lengths, st.integers(1, 9))
-def test_neighbours_share_their_zeros(lengths, k):
+def test_utterances_next_to_each_other_share_their_zeros(lengths, k):
     starts = window_starts(lengths, k, "zero")
     rows = len(pad(numbered(lengths), starts, k, "zero"))
     assert rows == lengths.sum() + k * (len(lengths) + 1)
+
+
+@given(several_lengths, radii, paddings)
+def test_starts_jump_where_utterances_end(lengths, k, padding):
+    assert utterance_lengths(window_starts(lengths, k, padding)).tolist() == lengths.tolist()
 
 
 @given(several_lengths, radii, paddings)

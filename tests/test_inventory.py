@@ -1,4 +1,4 @@
-"""A label is an index into a fixed list of phonemes, and every phoneme knows its plain class."""
+"""A label is an index into a list of phonemes; each has a class without stress, and a place."""
 
 import pytest
 from hypothesis import given
@@ -10,12 +10,13 @@ from phonemes.inventory import (
     ARPABET_STRESS,
     CONSONANTS,
     INVENTORIES,
+    PLACES,
     TIMIT,
     VOWELS,
     default_inventory,
     fold,
     label_of,
-    nearest,
+    phonetic_order,
 )
 
 LEE_HON = set(
@@ -115,6 +116,30 @@ def test_a_phoneme_like_no_other_gets_no_suggestion():
         label_of("??", ARPABET_STRESS, "here")
 
 
-@given(st.text(), st.lists(st.text()))
-def test_a_suggestion_is_a_known_name_or_nothing(name, known):
-    assert nearest(name, known) in {"", *(f"; did you mean {item}?" for item in known)}
+# Phonetic order
+
+
+def in_order(phonemes):
+    return [phonemes[label] for label in phonetic_order(phonemes)]
+
+
+@pytest.mark.parametrize("inventory", [ARPABET_STRESS, ARPABET_PLAIN, TIMIT])
+def test_every_phoneme_of_an_inventory_has_a_place(inventory):
+    assert sorted(phonetic_order(inventory)) == list(range(len(inventory)))
+    assert all(name.upper().rstrip("012") in PLACES for name in inventory)
+
+
+def test_silence_and_noise_come_last_after_vowels_and_consonants():
+    order = in_order(ARPABET_STRESS)
+    assert order[:3] == ["IY0", "IY1", "IY2"]
+    assert order[-2:] == ["SIL", "SPN"]
+    assert order.index("OY2") < order.index("P") < order.index("S") < order.index("M")
+
+
+def test_phonemes_that_sound_alike_are_next_to_each_other():
+    assert " ".join(in_order(ARPABET_PLAIN)).endswith("S Z SH ZH HH M N NG L R W Y SIL")
+    assert in_order(("z", "sh", "ix", "s", "iy")) == ["iy", "ix", "s", "z", "sh"]
+
+
+def test_unknown_names_keep_their_own_order_after_the_known_ones():
+    assert in_order(("9", "T", "10", "2", "AA1")) == ["AA1", "T", "9", "10", "2"]

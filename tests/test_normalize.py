@@ -1,4 +1,4 @@
-"""Each group of frames ends with mean 0 and deviation 1, by no other frames' statistics."""
+"""Each group of frames gets mean 0 and deviation 1, from the statistics of its own frames."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from phonemes.errors import InputError
 from phonemes.normalize import (
     SMALLEST_DEVIATION,
-    drawn,
     group_utterances,
     identity,
+    map_adapted,
     normalized,
     pooled,
     split_statistics,
@@ -54,7 +54,7 @@ def test_utterances_are_cut_where_they_end(lengths):
 
 
 @given(st.lists(st.integers(2, 9), min_size=1, max_size=5).map(np.array))
-def test_every_utterance_ends_with_mean_0_and_deviation_1(lengths):
+def test_every_utterance_gets_mean_0_and_deviation_1(lengths):
     frames = random_frames(lengths)
     done = normalize(frames, lengths, np.arange(len(lengths)))
     for before, after in zip(utterances(frames, lengths), utterances(done, lengths), strict=True):
@@ -138,12 +138,12 @@ def test_a_speaker_is_pooled_across_utterances():
     assert (abs(done[:4].mean(0)) > 1e-3).all()  # not each utterance on its own
 
 
-def test_the_corpus_statistics_of_train_serve_other_splits_as_they_are():
+def test_the_statistics_of_the_training_set_normalize_other_splits():
     train_lengths, dev_lengths = np.array([5, 6]), np.array([3, 2])
     train, dev = random_frames(train_lengths), random_frames(dev_lengths, seed=1)
     of_train = statistics(train, train_lengths, group_utterances("corpus", ["", ""]))
     groups = group_utterances("corpus", ["", ""])
-    for shift in (0, 100):  # what dev holds changes dev alone
+    for shift in (0, 100):  # the frames of dev change dev only
         given = [dev + np.float32(shift), dev_lengths, groups, of_train]
         done = np.concatenate(list(normalized(*given, variance=True)))
         expected = (dev + np.float32(shift) - train.mean(0)) / train.std(0)
@@ -199,7 +199,7 @@ def test_an_unknown_speaker_is_named_by_its_utterance():
         group_utterances("speaker", ["s", "", "t"])
 
 
-# --- a prior
+# Adaptation towards the statistics of the training set
 
 
 @given(several_lengths)
@@ -209,51 +209,70 @@ def test_the_prior_is_the_mean_of_all_frames_and_the_deviation_within_groups(len
     exact = frames.astype(np.float64)
     centred = np.concatenate([part - part.mean(0) for part in utterances(exact, lengths)])
     np.testing.assert_allclose(found.mean, [exact.mean(0)], rtol=1e-6)
-    # a frame alone has the smallest deviation, not 0
+    # an utterance of one frame has the smallest deviation, not 0
     wanted = np.sqrt((centred**2).mean(0))
     np.testing.assert_allclose(found.deviation, [wanted], rtol=1e-4, atol=SMALLEST_DEVIATION)
 
 
 @given(several_lengths, st.floats(0, 1e4))
-def test_statistics_are_drawn_as_by_frames_that_hold_those_of_the_prior(lengths, weight):
+def test_a_prior_weighs_as_much_as_its_relevance_in_frames(lengths, relevance):
     frames = random_frames(lengths)
     given = statistics(frames, lengths, np.arange(len(lengths)))
     prior = statistics(random_frames(np.array([50]), seed=1), np.array([50]), np.array([0]))
-    found = drawn(given, lengths, prior, weight)
-    total = lengths[:, None] + weight
-    mean = (lengths[:, None] * given.mean + weight * prior.mean) / total
-    variance = (lengths[:, None] * given.deviation**2 + weight * prior.deviation**2) / total
+    found = map_adapted(given, lengths, prior, relevance)
+    total = lengths[:, None] + relevance
+    mean = (lengths[:, None] * given.mean + relevance * prior.mean) / total
+    variance = (lengths[:, None] * given.deviation**2 + relevance * prior.deviation**2) / total
     np.testing.assert_allclose(found.mean, mean)
     np.testing.assert_allclose(found.deviation, np.sqrt(variance))
 
 
-@pytest.mark.parametrize("over", ["utterance", "corpus", "none"])
-def test_train_tells_other_splits_what_their_statistics_are_drawn_towards(shipped, over):
-    params = replace(shipped.normalize, over=over, prior=7)
-    train, dev = np.array([30, 20]), np.array([4, 6, 5])
-    frames, others = random_frames(train), random_frames(dev, seed=1)
-    groups = [group_utterances(over, [""] * len(lengths)) for lengths in (train, dev)]
-    given, told = split_statistics(frames, train, groups[0], params, None)
-    found, again = split_statistics(others, dev, groups[1], params, told)
-    assert over == "none" or again is told
-    if over == "utterance":
-        pairs = [(given, frames, train), (found, others, dev)]
-        prior = pooled(statistics(frames, train, groups[0]), train)
-        for made, values, lengths in pairs:
-            own = statistics(values, lengths, np.arange(len(lengths)))
-            expected = drawn(own, lengths, prior, 7)
-            np.testing.assert_array_equal(made.mean, expected.mean)
-            np.testing.assert_array_equal(made.deviation, expected.deviation)
-    else:
-        expected = statistics(frames, train, groups[0]) if over == "corpus" else identity(3)
-        for made in (given, found):
-            np.testing.assert_allclose(made.mean, expected.mean)
-            np.testing.assert_allclose(made.deviation, expected.deviation)
-
-
-def test_without_weight_a_prior_leaves_statistics_as_they_are():
+def test_a_relevance_of_0_leaves_statistics_as_they_are():
     lengths = np.array([3, 5])
     given = statistics(random_frames(lengths), lengths, np.arange(2))
-    found = drawn(given, lengths, identity(3), 0)
+    found = map_adapted(given, lengths, identity(3), 0)
     np.testing.assert_array_equal(found.mean, given.mean)
     np.testing.assert_allclose(found.deviation, given.deviation, rtol=1e-15)
+
+
+TRAIN, DEV = np.array([30, 20]), np.array([4, 6, 5])  # frames of each utterance
+
+
+@pytest.fixture
+def statistics_over(params):
+    """Return what computes the statistics of both splits, and the pooled ones of each."""
+
+    def both(over):
+        normalize = replace(params.normalize, over=over, relevance=7)
+        groups = [group_utterances(over, [""] * len(lengths)) for lengths in (TRAIN, DEV)]
+        train, pooled_train = split_statistics(
+            random_frames(TRAIN), TRAIN, groups[0], normalize, None
+        )
+        dev, pooled_dev = split_statistics(
+            random_frames(DEV, seed=1), DEV, groups[1], normalize, pooled_train
+        )
+        return (train, pooled_train), (dev, pooled_dev)
+
+    return both
+
+
+def test_all_utterances_are_adapted_towards_the_training_set(statistics_over):
+    (train, prior), (dev, same) = statistics_over("utterance")
+    assert same is prior
+    expected = pooled(statistics(random_frames(TRAIN), TRAIN, np.arange(2)), TRAIN)
+    np.testing.assert_array_equal(prior.mean, expected.mean)
+    np.testing.assert_array_equal(prior.deviation, expected.deviation)
+    for found, lengths, seed in ((train, TRAIN, 0), (dev, DEV, 1)):
+        own = statistics(random_frames(lengths, seed=seed), lengths, np.arange(len(lengths)))
+        adapted = map_adapted(own, lengths, prior, 7)
+        np.testing.assert_array_equal(found.mean, adapted.mean)
+        np.testing.assert_array_equal(found.deviation, adapted.deviation)
+
+
+@pytest.mark.parametrize("over", ["corpus", "none"])
+def test_a_corpus_has_the_statistics_of_the_training_set_in_all_splits(statistics_over, over):
+    own = statistics(random_frames(TRAIN), TRAIN, np.zeros(2, int))
+    expected = own if over == "corpus" else identity(3)
+    for found, _ in statistics_over(over):
+        np.testing.assert_allclose(found.mean, expected.mean)
+        np.testing.assert_allclose(found.deviation, expected.deviation)

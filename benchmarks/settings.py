@@ -1,0 +1,40 @@
+"""The parameters that benchmarks start from: those of the checkout, recipes, and changes."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from phonemes.commands.recipe import merged, read_recipe
+from phonemes.params import Params, parse
+from phonemes.schema import Loader
+
+ROOT = Path(__file__).parent.parent
+PARAMS = ROOT / "params.yaml"
+RECIPES = ROOT / "recipes"
+
+
+def overrides(changes: str) -> dict[str, Any]:
+    """Return values by section, as `dvc exp run -S` takes them: "train.lr=1e-3 data.k=32"."""
+    values: dict[str, Any] = {}
+    for name, value in re.findall(r"(\S+?)=(\[.*?\]|\S+)", changes):
+        *sections, last = name.split(".")
+        holder = values
+        for section in sections:
+            holder = holder.setdefault(section, {})
+        holder[last] = yaml.load(value, Loader)
+    return values
+
+
+def values_of_the_checkout() -> dict[str, Any]:
+    """Return all values of the checkout's params.yaml, section by section."""
+    values: dict[str, Any] = yaml.load(PARAMS.read_text("utf-8"), Loader)
+    return values
+
+
+def with_recipe(*names: str, changes: str = "") -> Params:
+    """Return the parameters of the checkout with recipes, if any, and changes."""
+    recipe = read_recipe(*names, folder=RECIPES) if names else {}
+    values = merged(merged(values_of_the_checkout(), recipe), overrides(changes))
+    return parse(yaml.safe_dump(values), str(PARAMS))

@@ -1,0 +1,43 @@
+"""The command `phonemes`: its subcommands, each imported when it is called."""
+
+from importlib import import_module
+
+import click
+
+from phonemes.errors import reported
+
+COMMANDS = ("recipe", "seeds", "rate", "repair")  # each a module here, with a function of that name
+
+
+class Subcommands(click.Group):
+    """The subcommands, one a module of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a subcommand, or None where there is none of that name."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"phonemes.commands.{name}"), name)
+        return command
+
+
+@click.command(
+    cls=Subcommands,
+    epilog="Example: dvc exp run $(phonemes recipe course)",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="phonemes")
+def phonemes() -> None:
+    """Tools around the pipeline of phoneme classification; `dvc repro` runs the pipeline itself.
+
+    They work in the folder of a project, the one with params.yaml.
+    """
+
+
+def main() -> None:
+    """Run the command; an error that the user can correct is one line."""
+    with reported():
+        phonemes()

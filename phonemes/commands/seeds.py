@@ -1,0 +1,176 @@
+"""`phonemes seeds`: accuracy over seeds, of the experiments of the current commit.
+
+Runs whose parameters agree in all but `train.seed` and `runtime`, which changes no result,
+are one setting. The commit that the experiments started from is a run too. The workspace
+is none: it may hold values that it was not run with.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+import click
+
+from phonemes.errors import InputError
+
+SEED = "train.seed"
+SPLITS = ("dev", "test")
+NO_EXPERIMENTS = (
+    "there are no experiments of this commit; make some with "
+    "`dvc exp run --queue -S 'train.seed=1,2,3'` and `dvc queue start`"
+)
+
+
+class Run(NamedTuple):
+    """A commit or an experiment."""
+
+    state: str  # success, or what DVC says: queued, running, failed
+    params: dict[str, Any]  # by their names in full, as "train.lr"
+    accuracy: dict[str, float]  # by split; none where there is none
+
+
+class Spread(NamedTuple):
+    """An accuracy over seeds."""
+
+    mean: float
+    deviation: float | None  # of a sample, with seeds - 1; None for one seed
+    lowest: float
+    highest: float
+
+
+class Setting(NamedTuple):
+    """One row of the table."""
+
+    label: str  # the parameters in which settings differ
+    seeds: int
+    accuracy: dict[str, Spread]  # by split
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every value of nested mappings by its name in full; lists as tuples."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, tuple(value) if isinstance(value, list) else value
+
+
+def read_runs(shown: list[dict[str, Any]]) -> tuple[list[Run], list[Run]]:
+    """Return the commits and the experiments of what `dvc exp show --json` printed."""
+    commits = [row for row in shown if row["rev"] != "workspace"]
+    experiments = [each for row in commits for each in row["experiments"] or []]
+    return [_run(row, None) for row in commits], [
+        _run(each["revs"][0], each["executor"]) for each in experiments
+    ]
+
+
+def _run(row: dict[str, Any], executor: dict[str, Any] | None) -> Run:
+    data = row["data"] or {}
+
+    def content(kind: str, file: str) -> dict[str, Any]:
+        return data.get(kind, {}).get(file, {}).get("data", {})
+
+    scores = content("metrics", "metrics/evaluate.json")
+    return Run(
+        (executor or {}).get("state") or ("failed" if row["error"] else "success"),
+        dict(flat(content("params", "params.yaml"))),
+        {split: scores[split]["accuracy"] for split in SPLITS if split in scores},
+    )
+
+
+def summarize(runs: Sequence[Run]) -> list[Setting]:
+    """Return the settings of successful runs, the most accurate on dev first.
+
+    Of several runs of a setting with the same seed the first one counts. A run that did not
+    succeed may hold the accuracy of the commit it started from, and does not count.
+    """
+    groups: dict[frozenset, dict[Any, Run]] = defaultdict(dict)
+    for run in runs:
+        if run.state == "success" and "dev" in run.accuracy:
+            setting = frozenset(
+                (name, value)
+                for name, value in run.params.items()
+                if name != SEED and not name.startswith("runtime.")
+            )
+            groups[setting].setdefault(run.params.get(SEED), run)
+    shared = frozenset.intersection(*groups) if groups else frozenset()
+    settings = []
+    for setting, by_seed in groups.items():
+        differing = (f"{name}={_text(value)}" for name, value in sorted(setting - shared))
+        accuracy = {}
+        for split in SPLITS:
+            if all(split in run.accuracy for run in by_seed.values()):
+                accuracy[split] = spread([run.accuracy[split] for run in by_seed.values()])
+        settings.append(Setting(" ".join(differing), len(by_seed), accuracy))
+    return sorted(settings, key=lambda setting: -setting.accuracy["dev"].mean)
+
+
+def _text(value: Any) -> str:
+    """Return a value as it is written after -S."""
+    if isinstance(value, tuple):
+        return f"[{','.join(map(_text, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return what the table says of some accuracies, at least one."""
+    deviation = stdev(values) if len(values) > 1 else None
+    return Spread(mean(values), deviation, min(values), max(values))
+
+
+def table(settings: Sequence[Setting]) -> str:
+    """Return the settings as text, one a line under a heading."""
+    splits = [split for split in SPLITS if any(split in each.accuracy for each in settings)]
+    lines = [["seeds", *(f"{split}.accuracy" for split in splits), "setting"]]
+    for label, seeds, accuracy in settings:
+        cells = [_cell(accuracy[split]) if split in accuracy else "-" for split in splits]
+        lines.append([f"{seeds:5}", *cells, label or "the only one"])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+
+
+def _cell(over: Spread) -> str:
+    if over.deviation is None:
+        return f"{over.mean:.4f}"
+    return f"{over.mean:.4f} ± {over.deviation:.4f} ({over.lowest:.4f} to {over.highest:.4f})"
+
+
+def report(shown: list[dict[str, Any]]) -> str:
+    """Return the table of what `dvc exp show --json` printed, and what it leaves out.
+
+    Raises:
+        InputError: there is no experiment, or no run with an accuracy.
+    """
+    commits, experiments = read_runs(shown)
+    if not experiments:
+        raise InputError(NO_EXPERIMENTS)
+    states = Counter(
+        "without dev.accuracy" if run.state == "success" else run.state
+        for run in experiments
+        if run.state != "success" or "dev" not in run.accuracy
+    )
+    left_out = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    settings = summarize([*commits, *experiments])
+    if not settings:
+        raise InputError(f"no experiment has a result yet: {left_out}; see `dvc queue status`")
+    notes = ["mean ± standard deviation over seeds (lowest to highest)"]
+    if left_out:
+        notes.append(f"experiments left out: {left_out}")
+    return "\n".join([table(settings), *notes])
+
+
+@click.command(epilog="Example: dvc exp run --queue -S 'train.seed=1,2,3'")
+def seeds() -> None:
+    """Print the mean and spread of accuracy over seeds.
+
+    Sums up the commit's experiments: runs that differ in train.seed alone are one row.
+    """
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
+    shown = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    if shown.returncode:
+        raise InputError(f"`dvc exp show` failed: {shown.stderr.strip()}")
+    click.echo(report(json.loads(shown.stdout)))

@@ -1,0 +1,1 @@
+"""From a user's files, or generated speech, to packed arrays."""

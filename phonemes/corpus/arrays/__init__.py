@@ -1,0 +1,1 @@
+"""The course's .npy files in all their editions."""

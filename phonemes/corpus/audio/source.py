@@ -1,0 +1,133 @@
+"""Recordings with alignments: wav, flac and NIST sphere with TextGrid, .PHN or .lab.
+
+`recordings` finds the files, `alignments` reads which phone is spoken when and
+`phonemes.features` computes frames; this module makes an utterance of each recording, in
+several processes.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from phonemes.corpus.audio.alignments import frame_labels, read_alignment
+from phonemes.corpus.audio.recordings import Recording, find_recordings
+from phonemes.corpus.params import AudioParams
+from phonemes.corpus.source import Source, Utterance
+from phonemes.errors import InputError
+from phonemes.features.log_mel import FeatureParams, label_times, log_mel, mel_filters
+from phonemes.features.sound import read_sound, resample
+from phonemes.inventory import INVENTORIES
+
+RECORDINGS_A_PROCESS = 64  # fewest that repay the second or so in which a process starts
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def open_source(
+    path: Path, audio: AudioParams, features: FeatureParams, jobs: int, progress: bool = False
+) -> Source:
+    """Find all recordings under `path`; their frames are computed while a split is iterated.
+
+    Args:
+        path: the corpus.
+        audio: its layout, labels, speakers and splits.
+        features: of the frames.
+        jobs: processes, 0 for one a core; results do not depend on it.
+        progress: show a bar.
+
+    Raises:
+        InputError: names what is missing or wrong, and the fix; the iterators of the splits
+            raise it too, for what only reading the files can show.
+    """
+    for library in ("soundfile", "soxr", "parselmouth"):
+        try:
+            import_module(library)
+        except (ImportError, OSError) as error:  # OSError: the shared library is missing
+            raise InputError(
+                f"corpus.source: audio needs {library} ({error}); run pip install -e '.[audio]'"
+            ) from None
+    mel_filters(features)  # refuses impossible features before any work
+    extract = partial(utterance, tier=audio.tier, phonemes=audio.phonemes, features=features)
+
+    def iterate(split: str, recordings: list[Recording]) -> Iterator[Utterance]:
+        processes = min(jobs or os.cpu_count() or 1, len(recordings) // RECORDINGS_A_PROCESS)
+        results = in_order(extract, recordings, processes)
+        yield from tqdm(results, split, len(recordings), leave=False, disable=not progress)
+
+    splits = find_recordings(path, audio)
+    return Source(
+        INVENTORIES[audio.phonemes],
+        {split: partial(iterate, split, recordings) for split, recordings in splits.items()},
+    )
+
+
+def utterance(recording: Recording, tier: str, phonemes: str, features: FeatureParams) -> Utterance:
+    """Compute one recording's frames and, where it has an alignment, labels.
+
+    Raises:
+        InputError: names the file and what is wrong with it.
+    """
+    sound = read_sound(recording.audio)
+    samples = resample(sound, features.sample_rate)
+    try:
+        frames = log_mel(samples, features)
+    except InputError as error:
+        raise InputError(f"{recording.audio}: {error}; drop the recording") from None
+    labels = None
+    if recording.alignment is not None:
+        labels = frame_labels(
+            read_alignment(recording.alignment, tier, sound.rate),
+            label_times(len(frames), features),
+            len(sound.samples) / sound.rate,
+            phonemes,
+            str(recording.alignment),
+        )
+    return Utterance(recording.name, recording.speaker, frames, labels, str(recording.audio))
+
+
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], processes: int
+) -> Iterator[Result]:
+    """Yield `function(item)` of each item, in order.
+
+    Only a few results wait at a time, so memory stays small however many items there are.
+    The first error stops everything.
+
+    Args:
+        function: can be pickled.
+        items: can be pickled; taken as they are needed.
+        processes: that compute; below 2 it is this one.
+
+    Raises:
+        InputError: a process was killed; or what `function` raises.
+    """
+    if processes < 2:
+        yield from map(function, items)
+        return
+    # spawned, as a fork copies the locks of threads that do not exist in the child
+    spawn = multiprocessing.get_context("spawn")
+    pending: deque[Future[Result]] = deque()
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) > 4 * processes:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool:
+            raise InputError(
+                "a process ended abruptly, probably for lack of memory; lower runtime.jobs"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,1 @@
+"""Generated speech with exact labels."""

@@ -1,0 +1,1 @@
+"""From posteriors of single frames to labels of whole utterances."""

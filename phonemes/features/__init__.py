@@ -1,0 +1,1 @@
+"""From recordings to samples, and from samples to log-mel frames."""

@@ -1,0 +1,1 @@
+"""Label every frame of a split with a trained network."""

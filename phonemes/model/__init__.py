@@ -1,0 +1,1 @@
+"""The network: its layers, and the file that it is stored in."""

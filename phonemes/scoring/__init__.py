@@ -1,0 +1,1 @@
+"""Scores with intervals, and the tables and figures that show them."""

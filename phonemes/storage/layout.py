@@ -1,0 +1,61 @@
+"""Where the files lie that stages write for each other, and the arrays in them.
+
+dvc.yaml declares the same paths. All are relative to the project's folder, in which
+stages and commands run. N frames, U utterances, C coefficients and P phonemes of a split:
+
+    data/corpus/
+      frames/{split}.npy      (N, C) float32
+      lengths/{split}.npy     (U,) int64, frames of each utterance; their sum is N
+      labels/{split}.npy      (N,) int16 in [0, P); no file where test has no labels
+      utterances/{split}.csv  name,speaker of each utterance, in order
+      phonemes.txt            the P phonemes, one a line, in label order
+    data/normalized/{split}.npy  (N, C) float32
+    data/context/{split}.npy     (N,) int32 or int64, where each frame's window starts
+
+Arrays are plain .npy files: no pickles.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "dev", "test")
+UTTERANCE_COLUMNS = ("name", "speaker")
+MOST_PHONEMES = 2**15  # labels are stored as int16
+
+CORPUS = Path("data/corpus")
+NORMALIZED = Path("data/normalized")
+CONTEXT = Path("data/context")
+WINDOW = Path("metrics/context.json")
+MODEL = Path("models/model.pt")
+HISTORY = Path("metrics/history.csv")
+RATES = Path("metrics/rate.csv")
+SCORES = Path("metrics/evaluate.json")
+TABLES = Path("metrics/tables")
+CONFUSION = Path("metrics/confusion.png")
+PREDICTIONS = Path("predictions.csv")
+LOCK = Path("data/.lock")
+
+Frames = NDArray[np.float32]
+Labels = NDArray[np.integer]
+Starts = NDArray[np.integer]
+
+
+class HostSplit(NamedTuple):
+    """One split in host memory, utterances end to end."""
+
+    frames: Frames  # (N, C) normalized
+    starts: Starts  # (N,) from `context.window_starts`
+    labels: Labels | None  # (N,); None where the split has none
+
+
+def checkpoint_folder() -> Path:
+    """Return the folder of checkpoints, which DVC's temporary copies of a project share.
+
+    DVC runs queued experiments in copies under .dvc/tmp/exps and removes them in the end.
+    """
+    parts = Path.cwd().parts
+    root = parts[: parts.index(".dvc")] if ".dvc" in parts else parts
+    return Path(*root, ".dvc/tmp/checkpoints")

@@ -1,0 +1,27 @@
+"""Lock a folder: one process at a time writes or reads the pipeline's files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from phonemes.errors import InputError
+from phonemes.storage.layout import LOCK
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Hold the lock of the current folder while the block runs.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    LOCK.parent.mkdir(exist_ok=True)
+    try:
+        with FileLock(LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise InputError(
+            f"a stage is running in {Path.cwd()}; wait for it, or work in a clone"
+        ) from None

@@ -1,0 +1,161 @@
+"""Read what earlier stages wrote; refuse what is missing, damaged or of another run.
+
+Arrays are memory-mapped. `phonemes.storage.layout` says what the files hold. N frames, U
+utterances, C coefficients and P phonemes of a split must be the same in all its files.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonemes.errors import InputError
+from phonemes.storage.layout import (
+    CONTEXT,
+    CORPUS,
+    NORMALIZED,
+    UTTERANCE_COLUMNS,
+    Frames,
+    HostSplit,
+    Labels,
+    Starts,
+)
+
+
+def read_array(path: Path) -> NDArray:
+    """Memory-map an array that a stage wrote, read-only.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    if not path.exists():
+        raise InputError(f"{path} is missing; run `dvc repro` to make it")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy raises many kinds on a damaged file
+        reason = str(error).partition("\n")[0][:300]
+        raise InputError(f"{path} is damaged ({reason}); delete it and run `dvc repro`") from None
+    if not isinstance(array, np.ndarray):  # an archive of arrays
+        raise InputError(f"{path} is damaged (no .npy file); delete it and run `dvc repro`")
+    return array
+
+
+def read_frames(path: Path, count: int) -> Frames:
+    """Memory-map the frames of a split, (N, C), N = `count`; see `read_array`."""
+    return _as_expected(path, "f", (count, None))
+
+
+def read_starts(path: Path) -> Starts:
+    """Memory-map the padded row where each window of a split starts, (N,); see `read_array`."""
+    return _as_expected(path, "i", (None,))
+
+
+def read_labels(path: Path, count: int, classes: int) -> Labels:
+    """Memory-map the labels of a split, (N,) in [0, P), N = `count`, P = `classes`.
+
+    Raises:
+        InputError: as `read_array`, and names the first label out of range.
+    """
+    labels: Labels = _as_expected(path, "i", (count,))
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        frame = int(wrong.argmax())
+        raise InputError(
+            f"{path}: frame {frame} has label {labels[frame]}; expected 0 to {classes - 1}; "
+            "it belongs to another corpus: delete it and run `dvc repro`"
+        )
+    return labels
+
+
+def read_lengths(folder: Path, split: str) -> NDArray[np.integer]:
+    """Memory-map the number of frames of each utterance of a split, (U,), all at least 1.
+
+    Raises:
+        InputError: as `read_array`, and names the first empty utterance.
+    """
+    path = folder / f"lengths/{split}.npy"
+    lengths = _as_expected(path, "i", (None,))
+    if (empty := np.flatnonzero(lengths < 1)).size or not lengths.size:
+        found = f"utterance {empty[0]} has {lengths[empty[0]]} frames" if empty.size else "is empty"
+        raise InputError(f"{path}: {found}; delete it and run `dvc repro`")
+    return lengths
+
+
+def _as_expected(path: Path, kind: str, shape: tuple[int | None, ...]) -> NDArray:
+    """Memory-map an array; refuse another kind or shape.
+
+    Args:
+        path: of the .npy file.
+        kind: of the dtype, "f" for floats or "i" for integers.
+        shape: sizes of the axes, None for any.
+    """
+    array = read_array(path)
+    fits = len(shape) == array.ndim and all(
+        size in (None, found) for size, found in zip(shape, array.shape, strict=True)
+    )
+    if array.dtype.kind != kind or not fits:
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise InputError(
+            f"{path} holds {array.dtype} of shape {array.shape}; expected "
+            f"{'floats' if kind == 'f' else 'integers'} of shape ({sizes}), as the other files "
+            "say; delete it and run `dvc repro`"
+        )
+    return array
+
+
+def read_utterances(folder: Path, split: str, count: int | None = None) -> list[tuple[str, str]]:
+    """Return name and speaker of each utterance of a split, U pairs, "" where unknown.
+
+    Args:
+        folder: of the packed corpus.
+        split: train, dev or test.
+        count: U, where known from other files.
+
+    Raises:
+        InputError: the list is missing, damaged or of another corpus.
+    """
+    path = folder / f"utterances/{split}.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = [tuple(row) for row in csv.reader(file)]
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
+    well_formed = header == UTTERANCE_COLUMNS and all(len(row) == 2 for row in rows)
+    if not well_formed or count not in (None, len(rows)):
+        raise InputError(
+            f"{path} has {len(rows)} rows of {','.join(header)}; expected {count or 'some'} of "
+            f"{','.join(UTTERANCE_COLUMNS)}, as the other files say; delete it and run `dvc repro`"
+        )
+    return [(name, speaker) for name, speaker in rows]
+
+
+def read_phonemes(folder: Path) -> tuple[str, ...]:
+    """Return the corpus's P phonemes in label order.
+
+    Raises:
+        InputError: the list is missing or is not UTF-8.
+    """
+    path = folder / "phonemes.txt"
+    try:
+        return tuple(path.read_text("utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
+
+
+def read_split(split: str, classes: int | None) -> HostSplit:
+    """Memory-map a split of the pipeline: normalized frames, window starts and labels.
+
+    Args:
+        split: train, dev or test.
+        classes: P; None leaves the labels out.
+
+    Raises:
+        InputError: as `read_array`, or names the first label out of range.
+    """
+    starts = read_starts(CONTEXT / f"{split}.npy")
+    frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
+    labels = None
+    if classes is not None:
+        labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
+    return HostSplit(frames, starts, labels)

@@ -1,0 +1,104 @@
+"""Distort every window anew each time it is trained on: another voice, pace or room.
+
+Each window of a batch gets distortions of its own, so that not even its neighbours, which
+hold nearly the same frames, come with the same ones. The frame in the middle stays there
+and keeps its label; nothing beyond the window is read.
+
+Frames are normalized before: 0 is a band's mean, 1 its standard deviation. Voice: the mel
+axis is scaled and shifted, as a vocal tract of another length would (Jaitly and Hinton,
+2013, "Vocal Tract Length Perturbation (VTLP) improves speech recognition"). Pace: the time
+axis is scaled about the middle (cf. Ko et al., 2015, "Audio augmentation for speech
+recognition"). Room and microphone: level, slope over the bands, and noise. Masks over time
+and bands: Park et al. (2019), "SpecAugment", arXiv 1904.08779.
+
+On a GPU the fused step does the same while it gathers a batch (phonemes/training/fused).
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from phonemes.training.params import AugmentParams
+
+
+class Draw(IntEnum):
+    """What each random number of a window is for, here and in the Triton kernel."""
+
+    MEL_SCALE = 0
+    MEL_SHIFT = 1
+    TIME_WARP = 2
+    GAIN = 3
+    SPECTRAL_TILT = 4
+    MASKS = 5  # the first of them; two a mask, its width and its place: time masks, then band masks
+
+
+class Draws(NamedTuple):
+    """What is drawn for each window of a batch."""
+
+    uniform: Tensor  # (B, draws) float32 in [0, 1), columns as in `Draw`
+    noise: Tensor | None  # (B, W, C) of standard deviation 1
+
+
+def draws(augment: AugmentParams) -> int:
+    """Return how many random numbers a window needs."""
+    return Draw.MASKS + 2 * (augment.time_masks + augment.band_masks)
+
+
+def draw(augment: AugmentParams, windows: Tensor) -> Draws:
+    """Draw for a batch of windows, (B, W, C), from torch's current random state."""
+    batch, device = len(windows), windows.device
+    uniform = torch.rand((batch, draws(augment)), device=device)
+    noise = torch.randn(windows.shape, device=device) if augment.noise > 0 else None
+    return Draws(uniform, noise)
+
+
+def distort(windows: Tensor, augment: AugmentParams, drawn: Draws) -> Tensor:
+    """Return windows, (B, W, C), distorted as drawn."""
+    width, bands = windows.shape[1:]
+    device, dtype = windows.device, windows.dtype
+    signed = (2 * drawn.uniform[:, : Draw.MASKS] - 1)[:, :, None]  # (B, 5, 1) in [-1, 1)
+    time = torch.arange(width, device=device)
+    band = torch.arange(bands, device=device)
+    if augment.time_warp > 0:
+        when = width // 2 + (time - width // 2) * (
+            1 + augment.time_warp * signed[:, Draw.TIME_WARP]
+        )
+        windows = _interpolation(when, width).to(dtype) @ windows
+    if augment.mel_scale > 0 or augment.mel_shift > 0:
+        scale, shift = (
+            augment.mel_scale * signed[:, Draw.MEL_SCALE],
+            augment.mel_shift * signed[:, Draw.MEL_SHIFT],
+        )
+        where = band * (1 + scale) + shift
+        windows = windows @ _interpolation(where, bands).to(dtype).transpose(1, 2)
+    if augment.gain > 0 or augment.spectral_tilt > 0:
+        slope = 2 * band / max(bands - 1, 1) - 1
+        level = (
+            augment.gain * signed[:, Draw.GAIN]
+            + augment.spectral_tilt * signed[:, Draw.SPECTRAL_TILT] * slope
+        )  # (B, C)
+        windows = windows + level[:, None].to(dtype)
+    if drawn.noise is not None:
+        windows = torch.add(windows, drawn.noise.to(dtype), alpha=augment.noise)
+    first = int(Draw.MASKS)
+    for axis, masks, widest in (
+        (time, augment.time_masks, augment.time_mask_width),
+        (band, augment.band_masks, augment.band_mask_width),
+    ):
+        if masks:
+            size = (drawn.uniform[:, first : first + 2 * masks : 2] * (widest + 1)).floor()
+            room = (len(axis) + 1 - size).clamp(min=1)
+            begin = (drawn.uniform[:, first + 1 : first + 2 * masks : 2] * room).floor()
+            after = axis >= (begin + size)[:, :, None]
+            kept = (after | (axis < begin[:, :, None])).all(1).to(dtype)  # (B, W or C)
+            windows = windows * (kept[:, :, None] if axis is time else kept[:, None])
+            first += 2 * masks
+    return windows
+
+
+def _interpolation(where: Tensor, count: int) -> Tensor:
+    """Return the weights, (B, M, count), of `count` places in values at positions (B, M)."""
+    place = torch.arange(count, device=where.device)
+    return (1 - (where.clamp(0, count - 1)[:, :, None] - place).abs()).clamp(min=0)

@@ -1,0 +1,222 @@
+"""Gather the windows of a batch, distorted and pooled, in one kernel."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from phonemes.inference.windows import DeviceSplit
+from phonemes.training.augmentation import Draw
+from phonemes.training.fused.random import hash32, step_key, uniform
+from phonemes.training.params import AugmentParams
+
+TILE = (2, 32)  # rows, units of bands
+WARPS = 2
+MEL_SCALE = tl.constexpr(int(Draw.MEL_SCALE))
+MEL_SHIFT = tl.constexpr(int(Draw.MEL_SHIFT))
+TIME_WARP = tl.constexpr(int(Draw.TIME_WARP))
+GAIN = tl.constexpr(int(Draw.GAIN))
+SPECTRAL_TILT = tl.constexpr(int(Draw.SPECTRAL_TILT))
+MASKS = tl.constexpr(int(Draw.MASKS))
+
+
+@triton.jit
+def in_mask(key, row, place, length, widest, FIRST: tl.constexpr):
+    """Return which places of an axis lie in a mask of each row; rows and places broadcast."""
+    size = tl.floor(uniform(key, row, FIRST) * (widest + 1))
+    begin = tl.floor(uniform(key, row, FIRST + 1) * tl.maximum(length + 1 - size, 1.0))
+    past = (place - begin.to(tl.int32)).to(tl.uint32)  # huge before the mask
+    return past < size.to(tl.uint32)
+
+
+@triton.jit
+def interpolation(where, COUNT: tl.constexpr):
+    """Return the lower of the two places, of COUNT, that a position lies between, and how far on.
+
+    The upper one is the next, so that a load of it needs no address of its own.
+    """
+    where = tl.minimum(tl.maximum(where, 0.0), COUNT - 1.0)
+    lower = tl.minimum(where.to(tl.int32), tl.maximum(COUNT - 2, 0))
+    return lower, where - lower
+
+
+@triton.jit
+def warped(
+    source, time, first, key, row, mel_scale, mel_shift, time_warp, BANDS: tl.constexpr,
+    LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr,
+):  # fmt: skip
+    """Return values as `distorted` does, but with the time and mel axes distorted alone."""
+    along = tl.arange(0, G)
+    if WARP:
+        pace = 1 + time_warp * (2 * uniform(key, row, TIME_WARP) - 1)
+        when = LENGTH // 2 + (time - LENGTH // 2) * pace
+        early, later = interpolation(when, LENGTH)
+        scale = 1 + mel_scale * (2 * uniform(key, row, MEL_SCALE) - 1)
+        shift = mel_shift * (2 * uniform(key, row, MEL_SHIFT) - 1)
+        low, higher = interpolation(first * scale + shift + along * scale, BANDS)
+        # from the corner of the four values between which a position lies to the others
+        up: tl.constexpr = 1 if BANDS > 1 else 0
+        on: tl.constexpr = BANDS if LENGTH > 1 else 0
+        corner = source + early * BANDS + low
+        a = tl.load(corner).to(tl.float32)
+        b = tl.load(corner + up).to(tl.float32)
+        c = tl.load(corner + on).to(tl.float32)
+        d = tl.load(corner + (on + up)).to(tl.float32)
+        a += (c - a) * later
+        b += (d - b) * later
+        value = a + (b - a) * higher
+    else:
+        value = tl.load(source + time * BANDS + first + along).to(tl.float32)
+    return value
+
+
+@triton.jit
+def distorted(
+    source, time, first, key, row, mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise,
+    time_mask_width, band_mask_width, BANDS: tl.constexpr, LENGTH: tl.constexpr, G: tl.constexpr,
+    WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
+):  # fmt: skip
+    """Return distorted values of windows, rows (R, 1, 1), at times (U, 1), G bands from `first`.
+
+    The distortions are those of phonemes/training/augmentation.py.
+    """
+    along = tl.arange(0, G)
+    band = first + along
+    value = warped(
+        source, time, first, key, row, mel_scale, mel_shift, time_warp, BANDS, LENGTH, G, WARP
+    )
+    if COLOR:
+        level = gain * (2 * uniform(key, row, GAIN) - 1)
+        slope = spectral_tilt * (2 * uniform(key, row, SPECTRAL_TILT) - 1)
+        rise = slope * (2.0 / max(BANDS - 1, 1))
+        value += level - slope + first * rise + along * rise
+    if NOISE:
+        place = (time * BANDS + band).to(tl.uint32)
+        bits = hash32(hash32(row.to(tl.uint32) + key) ^ place)
+        pairs = (bits & 0xFF00FF) + ((bits >> 8) & 0xFF00FF)  # four bytes, added up
+        four = (pairs & 0xFFFF) + (pairs >> 16)
+        value += (four.to(tl.int32).to(tl.float32) - 510) * (noise / 147.8)  # nearly normal
+    for mask in tl.static_range(TIME_MASKS):
+        hidden = in_mask(key, row, time, LENGTH, time_mask_width, MASKS + 2 * mask)
+        value = tl.where(hidden, 0.0, value)
+    for mask in tl.static_range(BAND_MASKS):
+        hidden = in_mask(key, row, band, BANDS, band_mask_width, MASKS + 2 * (TIME_MASKS + mask))
+        value = tl.where(hidden, 0.0, value)
+    return value
+
+
+@triton.jit
+def gather_kernel(
+    frames, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
+    mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise, time_mask_width,
+    band_mask_width, firsts, counts,
+    BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
+    LABELS: tl.constexpr, R: tl.constexpr, U: tl.constexpr, G: tl.constexpr,
+    AUGMENT: tl.constexpr, WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
+):  # fmt: skip
+    """Copy the windows and labels, LABELS of each, of the batch under the cursor; count the step.
+
+    Windows are distorted and pooled: mean i is of `counts[i]` frames, at most MOST, from
+    `firsts[i]` on. They are made in units of G bands of a frame, so that a thread has them all
+    and computes what depends on the frame once.
+    """
+    if tl.program_id(0) == 0:
+        tl.store(steps, tl.load(steps) + 1)
+    row = tl.program_id(0) * R + tl.arange(0, R)
+    here = row < batch
+    frame = tl.load(order + tl.load(cursor) * batch + row, mask=here, other=0)
+    for each in range(0, LABELS):
+        label = tl.load(labels + frame * LABELS + each, mask=here)
+        tl.store(targets + row * LABELS + each, label, mask=here)
+    start = tl.load(starts + frame, mask=here, other=0).to(tl.int64)
+    source = (frames + start * BANDS)[:, None, None]
+    target = (windows + row.to(tl.int64) * WIDTH)[:, None, None]
+    # not the count of steps, which another program may have raised by now
+    key = hash32(step_key(epoch, salt) + tl.load(cursor).to(tl.uint32))
+    rows = row[:, None, None]
+    for begin in range(0, WIDTH // G, U):
+        unit = begin + tl.arange(0, U)[:, None]
+        there = here[:, None, None] & (unit < WIDTH // G)
+        unit = tl.minimum(unit, WIDTH // G - 1)
+        column = unit * G + tl.arange(0, G)
+        if MOST == 1 and not AUGMENT:
+            value = tl.load(source + column)
+        else:
+            time, first = unit // (BANDS // G), unit % (BANDS // G) * G
+            value = tl.zeros((R, U, G), tl.float32)
+            count = 1
+            if MOST > 1:
+                count = tl.load(counts + time)
+                time = tl.load(firsts + time)
+            for member in tl.static_range(MOST):
+                one = distorted(
+                    source, tl.minimum(time + member, LENGTH - 1), first, key, rows,
+                    mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise,
+                    time_mask_width, band_mask_width, BANDS, LENGTH, G, WARP, COLOR, NOISE,
+                    TIME_MASKS, BAND_MASKS,
+                )  # fmt: skip
+                value += tl.where(member < count, one, 0.0)
+            value = value / count
+        tl.store(target + column, value, mask=there)
+
+
+class Pooling(NamedTuple):
+    """The frames of each value that enters the first product."""
+
+    firsts: Tensor  # (S,) int32, first frame of each mean
+    counts: Tensor  # (S,) int32, frames of each
+    most: int  # of one
+
+    @classmethod
+    def of(cls, widths: tuple[int, ...], device: torch.device) -> "Pooling":
+        """Return runs of frames that follow each other, as long as `widths` says."""
+        counts = torch.tensor(widths)
+        first = (counts.cumsum(0) - counts).int()
+        return cls(first.to(device), counts.int().to(device), max(widths))
+
+
+def gather(
+    split: DeviceSplit,
+    order: Tensor,
+    cursor: Tensor,
+    epoch: Tensor,
+    steps: Tensor,
+    windows: Tensor,
+    targets: Tensor,
+    pooling: Pooling,
+    augment: AugmentParams,
+    salt: int,
+) -> None:
+    """Fill `windows`, (B, S C), and `targets`, (B, D), with the batch under the cursor.
+
+    Args:
+        split: on the device.
+        order: (S B,) int64, frames of the split.
+        cursor: (1,) int64, the step of the epoch.
+        epoch: () int64, from 0.
+        steps: () float32, of all epochs; raised by one.
+        windows: bfloat16, to be filled.
+        targets: int64, to be filled.
+        pooling: of the frames of a window.
+        augment: how windows are distorted.
+        salt: seed of what is drawn.
+    """
+    batch, bands = len(windows), split.bands
+    kernel = gather_kernel[(triton.cdiv(batch, TILE[0]),)]
+    kernel(
+        split.windows, split.starts, split.labels, order, cursor, epoch, steps, windows, targets,
+        batch, salt, augment.mel_scale, augment.mel_shift, augment.time_warp, augment.gain,
+        augment.spectral_tilt, augment.noise, augment.time_mask_width, augment.band_mask_width,
+        pooling.firsts, pooling.counts, bands, split.windows.shape[1] // bands, windows.shape[1],
+        pooling.most, targets.shape[1], *TILE, math.gcd(8, bands),
+        AUGMENT=augment.any(),
+        WARP=augment.mel_scale + augment.mel_shift + augment.time_warp > 0,
+        COLOR=augment.gain + augment.spectral_tilt > 0,
+        NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks, BAND_MASKS=augment.band_masks,
+        num_warps=WARPS,
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""The loss of a batch and its gradient, in one kernel and another that adds up its parts."""
+
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from phonemes.inference.outcomes_triton import is_target, rows_of_logits
+
+PARTS = 128  # programs that share the rows
+TILE = 16  # rows
+
+
+@triton.jit
+def loss_kernel(
+    z, bias, targets, sums, rows, classes, smoothing, PADDED: tl.constexpr,
+    TARGETS: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Put the gradient of the mean cross-entropy in the place of the logits; sum loss and hits.
+
+    A row has the logits of TARGETS labels, one after the other; the one in the middle counts
+    as right or not. Beyond them the logits are 0, and so is their gradient.
+    """
+    column = tl.arange(0, C)
+    inside = column < classes
+    losses = tl.zeros((R, C), tl.float32)
+    rights = tl.zeros((R, C), tl.float32)
+    part = sums + tl.program_id(0) * (C * TARGETS + 2)
+    for each in range(0, TARGETS):
+        first = 0  # known to the compiler where there is one, so that it loads 16 bytes at a time
+        if TARGETS > 1:
+            first = each * classes
+        gradients = tl.zeros((R, C), tl.float32)
+        for step in range(0, PART, R):
+            row = tl.program_id(0) * PART + step + tl.arange(0, R)
+            value, share, log_total, chosen = rows_of_logits(
+                z + first, bias + first, row, rows, classes, PADDED, C
+            )
+            there = (row < rows)[:, None] & inside
+            target = is_target(targets + each, row, rows, column, TARGETS)
+            wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
+            gradient = tl.where(there, (share - wanted) / (rows * TARGETS), 0.0)
+            tl.store(z + first + row[:, None] * PADDED + column, gradient, mask=there)
+            gradients += gradient
+            losses += wanted * tl.where(there, log_total - value, 0.0)
+            hit = there & target & (chosen[:, None] == column) & (each == TARGETS // 2)
+            rights += tl.where(hit, 1.0, 0.0)
+        tl.store(part + each * C + column, tl.sum(gradients, 0))
+    tl.store(part + C * TARGETS, tl.sum(tl.sum(losses, 1), 0) / TARGETS)
+    tl.store(part + C * TARGETS + 1, tl.sum(tl.sum(rights, 1), 0))
+
+
+@triton.jit
+def finish_kernel(
+    sums, dbias, totals, rates, cursor, steps, scalars, classes, beta1, beta2,
+    KIND: tl.constexpr, TARGETS: tl.constexpr, PARTS: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Add up the parts of the loss, and get the scalars of this optimizer step ready."""
+    column = tl.arange(0, C)
+    part = sums + tl.arange(0, PARTS) * (C * TARGETS + 2)
+    for each in range(0, TARGETS):
+        summed = tl.sum(tl.load(part[:, None] + each * C + column), 0)
+        tl.store(dbias + each * classes + column, summed, mask=column < classes)
+    loss = tl.sum(tl.load(part + C * TARGETS), 0)
+    tl.store(totals, tl.load(totals) + loss)
+    tl.store(totals + 1, tl.load(totals + 1) + tl.sum(tl.load(part + C * TARGETS + 1), 0))
+    tl.store(totals + 2, tl.load(totals + 2) + tl.where(tl.abs(loss) < float("inf"), 1.0, 0.0))
+    now = tl.load(cursor)
+    step = tl.load(steps)
+    tl.store(scalars, tl.load(rates + now))
+    if KIND != "sgd":
+        tl.store(scalars + 1, 1 - tl.exp(step * tl.log(beta1)))
+        tl.store(scalars + 2, 1 - tl.exp(step * tl.log(beta2)))
+    tl.store(cursor, now + 1)
+
+
+class Output(NamedTuple):
+    """The network's last layer."""
+
+    logits: Tensor  # (B, D P) bfloat16 and padding, replaced by their gradient
+    bias: Tensor  # (D P,)
+    bias_gradient: Tensor  # (D P,)
+    targets: Tensor  # (B, D) int64
+    sums: Tensor  # room for the parts of sums, as `room` has it
+
+    @property
+    def classes(self) -> int:
+        """Return P."""
+        return len(self.bias) // self.targets.shape[1]
+
+
+def _columns(classes: int) -> int:
+    return max(8, triton.next_power_of_2(classes))
+
+
+def room(classes: int, targets: int, device: torch.device) -> Tensor:
+    """Return room for the parts of the sums of a loss."""
+    return torch.zeros((PARTS, _columns(classes) * targets + 2), device=device)
+
+
+def loss(
+    output: Output,
+    smoothing: float,
+    cursor: Tensor,
+    rates: Tensor,
+    totals: Tensor,
+    steps: Tensor,
+    scalars: Tensor,
+    betas: tuple[float, float],
+    optimizer: str,
+) -> None:
+    """Replace the logits by the gradient of the mean loss, and get the optimizer's scalars ready.
+
+    Args:
+        output: of the network.
+        smoothing: share of a target that goes to all classes.
+        cursor: (1,) int64, the step of the epoch; raised by one.
+        rates: (S,) learning rate of each step.
+        totals: (3,) loss, correct frames and steps with a finite loss; added to.
+        steps: () float32, of all epochs.
+        scalars: (4,) learning rate and the optimizer's bias corrections, to be filled.
+        betas: of the optimizer.
+        optimizer: sgd, adam or adamw.
+    """
+    z, targets = output.logits, output.targets.shape[1]
+    rows, columns = len(z), _columns(output.classes)
+    part = triton.cdiv(rows, PARTS)
+    tile = min(TILE, triton.next_power_of_2(part))
+    loss_kernel[(PARTS,)](
+        z, output.bias, output.targets, output.sums, rows, output.classes, smoothing, z.shape[1],
+        targets, triton.cdiv(part, tile) * tile, tile, columns,
+    )  # fmt: skip
+    finish_kernel[(1,)](
+        output.sums, output.bias_gradient, totals, rates, cursor, steps, scalars, output.classes,
+        *betas, optimizer, targets, PARTS, columns, num_warps=8,
+    )  # fmt: skip

@@ -1,0 +1,283 @@
+"""What is between two products: batch normalization, activation and dropout, and their gradients.
+
+Shapes: rows B of a batch, columns H of a layer; activations are (B, H) in bfloat16, sums
+are float32. Sums over rows come in parts, added up in a fixed order by whoever needs
+them, so the same input gives the same bytes.
+
+Ioffe and Szegedy (2015), arXiv 1502.03167, have the gradient of batch normalization.
+"""
+
+from typing import NamedTuple
+
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+from phonemes.training.fused.random import drop, step_key
+from phonemes.training.fused.tiles import Tiles, grid
+
+
+@triton.jit
+def activate(value, KIND: tl.constexpr):
+    """Return the activation of a value and its slope there."""
+    if KIND == "relu":
+        slope = tl.where(value > 0, 1.0, 0.0)
+        active = value * slope
+    elif KIND == "gelu":
+        # Abramowitz and Stegun (1964), 7.1.26: within 1.5e-7 of the error function
+        bell = tl.exp(-0.5 * value * value)
+        t = 1 / (1 + 0.23164189 * tl.abs(value))
+        series = ((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736
+        beyond = 0.5 * (series * t + 0.254829592) * t * bell
+        below = tl.where(value > 0, 1 - beyond, beyond)
+        active = value * below
+        slope = below + value * bell * 0.3989422804014327
+    elif KIND == "silu":
+        below = tl.sigmoid(value)
+        active = value * below
+        slope = below * (1 + value * (1 - below))
+    elif KIND == "leaky_relu":
+        slope = tl.where(value > 0, 1.0, 0.01)
+        active = value * slope
+    elif KIND == "elu":
+        slope = tl.where(value > 0, 1.0, tl.exp(tl.minimum(value, 0.0)))
+        active = tl.where(value > 0, value, slope - 1)
+    else:
+        active = 2 * tl.sigmoid(2 * value) - 1
+        slope = 1 - active * active
+    return active, slope
+
+
+@triton.jit
+def columns_of_program(columns, C: tl.constexpr):
+    """Return the columns of this program, and which of them there are."""
+    column = tl.program_id(0) * C + tl.arange(0, C)
+    return column, column < columns
+
+
+@triton.jit
+def affine(gamma, beta, mean, inverse, column, inside):
+    """Return what a column is multiplied by to normalize it, and what is added then."""
+    scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
+    return scale, tl.load(beta + column, mask=inside, other=0.0) - mean * scale
+
+
+@triton.jit
+def store_part(sums, first, second, column, inside, columns):
+    """Store both sums of each column over this program's rows."""
+    part = sums + tl.program_id(1) * 2 * columns + column
+    tl.store(part, tl.sum(first, 0), mask=inside)
+    tl.store(part + columns, tl.sum(second, 0), mask=inside)
+
+
+@triton.jit
+def sum_of_parts(sums, column, inside, columns, PARTS: tl.constexpr):
+    """Return both sums of each column: over the parts of `sums`, (PARTS, 2, columns)."""
+    part = sums + tl.arange(0, PARTS)[:, None] * 2 * columns + column
+    first = tl.sum(tl.load(part, mask=inside, other=0.0), 0)
+    second = tl.sum(tl.load(part + columns, mask=inside, other=0.0), 0)
+    return first, second
+
+
+@triton.jit
+def moments_kernel(
+    h, sums, rows, columns, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr
+):  # fmt: skip
+    """Sum each column, and its squares, about its first value: one part for each program."""
+    column, inside = columns_of_program(columns, C)
+    pivot = tl.load(h + column, mask=inside, other=0.0).to(tl.float32)  # near the mean
+    first = tl.zeros((R, C), tl.float32)
+    second = tl.zeros((R, C), tl.float32)
+    for offset in range(0, PART, R):
+        row = tl.program_id(1) * PART + offset + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        value = tl.load(h + row[:, None] * columns + column, mask=there, other=0.0)
+        value = tl.where(there, value.to(tl.float32) - pivot, 0.0)
+        first += value
+        second += value * value
+    store_part(sums, first, second, column, inside, columns)
+
+
+@triton.jit
+def forward_kernel(
+    h, y, sums, gamma, beta, running_mean, running_variance, moments, steps, salt,
+    dropout, momentum, eps, rows, columns,
+    KIND: tl.constexpr, DROP: tl.constexpr, PARTS: tl.constexpr,
+    PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Normalize a layer's output, activate it and drop a share; move the running statistics."""
+    column, inside = columns_of_program(columns, C)
+    first, second = sum_of_parts(sums, column, inside, columns, PARTS)
+    shift = first / rows
+    variance = tl.maximum(second / rows - shift * shift, 0.0)
+    mean = shift + tl.load(h + column, mask=inside, other=0.0).to(tl.float32)
+    inverse = 1 / tl.sqrt(variance + eps)
+    if tl.program_id(1) == 0:
+        tl.store(moments + column, mean, mask=inside)
+        tl.store(moments + columns + column, inverse, mask=inside)
+        running = tl.load(running_mean + column, mask=inside)
+        tl.store(running_mean + column, running + momentum * (mean - running), mask=inside)
+        running = tl.load(running_variance + column, mask=inside)
+        unbiased = variance * (rows / (rows - 1.0))
+        tl.store(running_variance + column, running + momentum * (unbiased - running), mask=inside)
+    scale, offset = affine(gamma, beta, mean, inverse, column, inside)
+    key = step_key(steps, salt)
+    # from the last rows to the first: the last ones are still in the cache
+    last = tl.num_programs(1) - 1 - tl.program_id(1)
+    for step in range(0, PART, R):
+        row = last * PART + step + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        index = row[:, None] * columns + column
+        value = tl.load(h + index, mask=there, other=0.0).to(tl.float32)
+        value, _slope = activate(value * scale + offset, KIND)
+        if DROP:
+            value = drop(value, key, index, dropout)
+        tl.store(y + index, value, mask=there)
+
+
+@triton.jit
+def through_activation(
+    dy, h, index, there, mean, inverse, scale, offset, key, dropout,
+    KIND: tl.constexpr, DROP: tl.constexpr,
+):  # fmt: skip
+    """Return the gradient of what enters the activation, and the normalized values."""
+    value = tl.load(h + index, mask=there, other=0.0).to(tl.float32)
+    gradient = tl.load(dy + index, mask=there, other=0.0).to(tl.float32)
+    if DROP:
+        gradient = drop(gradient, key, index, dropout)
+    _active, slope = activate(value * scale + offset, KIND)
+    return gradient * slope, (value - mean) * inverse
+
+
+@triton.jit
+def gradient_sums_kernel(
+    dy, h, sums, gamma, beta, moments, steps, salt, dropout, rows, columns,
+    KIND: tl.constexpr, DROP: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Sum, for each column, the gradient at the activation, and its product with the input."""
+    column, inside = columns_of_program(columns, C)
+    mean = tl.load(moments + column, mask=inside, other=0.0)
+    inverse = tl.load(moments + columns + column, mask=inside, other=0.0)
+    scale, offset = affine(gamma, beta, mean, inverse, column, inside)
+    key = step_key(steps, salt)
+    first = tl.zeros((R, C), tl.float32)
+    second = tl.zeros((R, C), tl.float32)
+    for step in range(0, PART, R):
+        row = tl.program_id(1) * PART + step + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        index = row[:, None] * columns + column
+        gradient, normal = through_activation(
+            dy, h, index, there, mean, inverse, scale, offset, key, dropout, KIND, DROP
+        )
+        first += gradient
+        second += gradient * normal
+    store_part(sums, first, second, column, inside, columns)
+
+
+@triton.jit
+def backward_kernel(
+    dy, h, later, sums, gamma, beta, dgamma, dbeta, moments, steps, salt, dropout, rows, columns,
+    SKIPS: tl.constexpr, KIND: tl.constexpr, DROP: tl.constexpr, PARTS: tl.constexpr,
+    PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+):  # fmt: skip
+    """Put the gradient of a layer's product in the place of the product, `h`.
+
+    A product that skips has the gradient of the `later` one that it was added to as well.
+    """
+    column, inside = columns_of_program(columns, C)
+    mean = tl.load(moments + column, mask=inside, other=0.0)
+    inverse = tl.load(moments + columns + column, mask=inside, other=0.0)
+    scale, offset = affine(gamma, beta, mean, inverse, column, inside)
+    key = step_key(steps, salt)
+    first, second = sum_of_parts(sums, column, inside, columns, PARTS)
+    if tl.program_id(1) == 0:
+        tl.store(dbeta + column, first, mask=inside)
+        tl.store(dgamma + column, second, mask=inside)
+    first, second = first / rows, second / rows
+    last = tl.num_programs(1) - 1 - tl.program_id(1)
+    for step in range(0, PART, R):
+        row = last * PART + step + tl.arange(0, R)
+        there = (row < rows)[:, None] & inside
+        index = row[:, None] * columns + column
+        gradient, normal = through_activation(
+            dy, h, index, there, mean, inverse, scale, offset, key, dropout, KIND, DROP
+        )
+        gradient = scale * (gradient - first - normal * second)
+        if SKIPS:
+            gradient += tl.load(later + index, mask=there).to(tl.float32)
+        tl.store(h + index, gradient, mask=there)
+
+
+class Block(NamedTuple):
+    """What is between a product and the next."""
+
+    norm: nn.BatchNorm1d
+    moments: Tensor  # (2, H) float32, of the batch: mean and inverse of the standard deviation
+    activation: str
+    dropout: float
+    salt: int  # seed of the dropout's masks
+
+    def constants(self) -> dict[str, str | bool]:
+        """Return the constants of kernels that go through activation and dropout."""
+        return {"KIND": self.activation, "DROP": self.dropout > 0}
+
+
+def forward(block: Block, h: Tensor, y: Tensor, sums: Tensor, steps: Tensor, tiles: Tiles) -> None:
+    """Fill `y`, the next product's input, from `h`, a product, both (B, H).
+
+    Args:
+        block: whose moments and running statistics are set.
+        h: what is normalized.
+        y: to be filled.
+        sums: room for the parts of sums.
+        steps: () float32, of all epochs.
+        tiles: of the kernels.
+    """
+    rows, columns = h.shape
+    norm = block.norm
+    programs, constants = grid(tiles.moments, tiles.parts, rows, columns)
+    moments_kernel[programs](h, sums, rows, columns, **constants)
+    programs, constants = grid(tiles.forward, tiles.parts, rows, columns)
+    forward_kernel[programs](
+        h, y, sums, norm.weight, norm.bias, norm.running_mean, norm.running_var, block.moments,
+        steps, block.salt, block.dropout, norm.momentum, norm.eps, rows, columns,
+        PARTS=tiles.parts, **block.constants(), **constants,
+    )  # fmt: skip
+
+
+def backward(
+    block: Block,
+    dy: Tensor,
+    h: Tensor,
+    skipped: Tensor | None,
+    sums: Tensor,
+    gradients: tuple[Tensor, Tensor],
+    steps: Tensor,
+    tiles: Tiles,
+) -> None:
+    """Put the gradient of a product in the place of the product, `h`.
+
+    Args:
+        block: that followed the product.
+        dy: (B, H) gradient of what the block made.
+        h: (B, H) the product.
+        skipped: (B, H) gradient of the later product that `h` was added to, or None.
+        sums: room for the parts of sums.
+        gradients: of the normalization's weight and bias, (H,) each, to be filled.
+        steps: () float32, of all epochs.
+        tiles: of the kernels.
+    """
+    rows, columns = h.shape
+    norm = block.norm
+    common = block.moments, steps, block.salt, block.dropout
+    programs, constants = grid(tiles.gradient_sums, tiles.parts, rows, columns)
+    gradient_sums_kernel[programs](
+        dy, h, sums, norm.weight, norm.bias, *common, rows, columns,
+        **block.constants(), **constants,
+    )  # fmt: skip
+    programs, constants = grid(tiles.backward, tiles.parts, rows, columns)
+    backward_kernel[programs](
+        dy, h, h if skipped is None else skipped, sums, norm.weight, norm.bias, *gradients,
+        *common, rows, columns, SKIPS=skipped is not None,
+        **block.constants(), PARTS=tiles.parts, **constants,
+    )  # fmt: skip

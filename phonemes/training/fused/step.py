@@ -1,0 +1,181 @@
+"""A training step limited by its matrix products, on an NVIDIA GPU.
+
+Torch's own kernels spend more of a step on moving activations than on multiplying
+matrices. Here the products are cuBLAS's, in bfloat16, and between two of them run one or
+two Triton kernels. Weights, their bfloat16 copies and gradients each lie in one flat array,
+so the optimizer is one kernel too. Products that nothing waits for, the weights' gradients,
+and most of the optimizer run in parallel to the rest of the step.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from phonemes.inference.windows import DeviceSplit
+from phonemes.model.architecture import Classifier
+from phonemes.model.layers import ContextPooling
+from phonemes.training.fused.gather import Pooling, gather
+from phonemes.training.fused.loss import Output, loss, room
+from phonemes.training.fused.norm import Block, backward, forward
+from phonemes.training.fused.optimizer import FlatParameters
+from phonemes.training.fused.tiles import tiles_for
+from phonemes.training.optimizer import Optimizer
+from phonemes.training.params import AugmentParams, TrainParams
+
+
+def salts_of(seed: int, blocks: int) -> list[int]:
+    """Return seeds for the windows' distortions and for each block's dropout."""
+    return [(64 * seed + each) * 0x9E3779B1 % 2**31 for each in range(blocks + 1)]
+
+
+class FusedStep:
+    """One update of a batch-normalized network, with buffers of its own."""
+
+    kernels = "triton"
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        optimizer: Optimizer,
+        split: DeviceSplit,
+        batch: int,
+        augment: AugmentParams,
+        train: TrainParams,
+    ) -> None:
+        """Take over the parameters of a network whose blocks are normalized over the batch."""
+        network, architecture = classifier
+        self.split, self.augment, self.train = split, augment, train
+        self.residual = architecture.residual
+        self.tiles = tiles_for(batch)
+        linears = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d)]
+        self.salt, *salts = salts_of(train.seed, len(norms))
+        device = split.windows.device
+        first = network[0]
+        pooled = first.widths if isinstance(first, ContextPooling) else (1,)
+        self.pooling = Pooling.of(pooled, device)
+        bias = linears[-1].bias
+        padded = -(-len(bias) // 8) * 8  # cuBLAS is slow on rows that 16 bytes do not divide
+        widths = [linear.out_features for linear in linears[:-1]] + [padded]
+        self.flat = FlatParameters(
+            network,
+            optimizer,
+            {
+                linear.weight: (width, linear.in_features)
+                for linear, width in zip(linears, widths, strict=True)
+            },
+        )
+
+        def rows(width: int) -> Tensor:
+            return torch.zeros((batch, width), dtype=torch.bfloat16, device=device)
+
+        self.inputs = [rows(width) for width in (linears[0].in_features, *widths[:-1])]
+        self.outputs = [rows(width) for width in widths]
+        self.upstream = [rows(width) for width in widths[:-1]]
+        self.sums = torch.zeros((self.tiles.parts, 2, max(widths)), device=device)
+        self.blocks = [
+            Block(
+                norm,
+                torch.zeros((2, width), device=device),
+                architecture.activation,
+                architecture.dropout,
+                salt,
+            )
+            for norm, width, salt in zip(norms, widths[:-1], salts, strict=True)
+        ]
+        self.output = Output(
+            self.outputs[-1],
+            bias,
+            self.flat.gradient(bias),
+            torch.zeros((batch, architecture.targets), dtype=torch.int64, device=device),
+            room(architecture.classes, architecture.targets, device),
+        )
+        self.side = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self.epoch = torch.zeros((), dtype=torch.int64, device=device)
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Get ready for an epoch, from 0, from weights that somebody else may have set."""
+        self.flat.refresh()
+        self.epoch.fill_(epoch)
+
+    def memory(self) -> int:
+        """Return the bytes of all that a step reads and writes, but for the split."""
+        tensors = [*self.flat.tensors(), *self.inputs, *self.outputs, *self.upstream]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
+        """Take one step; see `phonemes.training.step.Step`."""
+        flat = self.flat
+        gather(
+            self.split, order, cursor, self.epoch, flat.steps, self.inputs[0],
+            self.output.targets, self.pooling, self.augment, self.salt,
+        )  # fmt: skip
+        self._forward()
+        loss(
+            self.output, self.train.label_smoothing, cursor, rates, totals, flat.steps,
+            flat.scalars, flat.betas, flat.kind,
+        )  # fmt: skip
+        self._backward()
+        self._adjust()
+
+    def _skips_to(self, layer: int) -> bool:
+        """Return whether a layer's product has that of two layers before added to it."""
+        return self.residual and layer % 2 == 0 and 0 < layer < len(self.blocks)
+
+    def _forward(self) -> None:
+        for layer, block in enumerate(self.blocks):
+            h = self.outputs[layer]
+            weights = self.flat.products[layer].t()
+            if self._skips_to(layer):
+                torch.addmm(self.outputs[layer - 2], self.inputs[layer], weights, out=h)
+            else:
+                torch.mm(self.inputs[layer], weights, out=h)
+            forward(block, h, self.inputs[layer + 1], self.sums, self.flat.steps, self.tiles)
+        torch.mm(self.inputs[-1], self.flat.products[-1].t(), out=self.outputs[-1])
+
+    @contextmanager
+    def _in_parallel(self) -> Iterator[None]:
+        """Do something in parallel to what follows, after all that came before."""
+        if self.side is None:
+            yield
+            return
+        self.side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.side):
+            yield
+
+    def _backward(self) -> None:
+        flat = self.flat
+        for layer in reversed(range(1, len(self.outputs))):
+            gradient, dy, block = (
+                self.outputs[layer],
+                self.upstream[layer - 1],
+                self.blocks[layer - 1],
+            )
+            with self._in_parallel():
+                torch.mm(gradient.t(), self.inputs[layer], out=flat.product_gradients[layer])
+            torch.mm(gradient, flat.products[layer], out=dy)
+            skipped = self.outputs[layer + 1] if self._skips_to(layer + 1) else None
+            gradients = flat.gradient(block.norm.weight), flat.gradient(block.norm.bias)
+            backward(
+                block, dy, self.outputs[layer - 1], skipped, self.sums, gradients, flat.steps,
+                self.tiles,
+            )  # fmt: skip
+
+    def _adjust(self) -> None:
+        """Complete the gradients and take the optimizer's step, for most weights in parallel."""
+        flat, clips = self.flat, self.train.clip_norm > 0
+        first, end = flat.product_gradients[0].numel(), len(flat.weights)
+        if not clips:
+            with self._in_parallel():
+                flat.update(first, end)
+        torch.mm(self.outputs[0].t(), self.inputs[0], out=flat.product_gradients[0])
+        if not clips:
+            flat.update(0, first)
+        if self.side is not None:
+            torch.cuda.current_stream().wait_stream(self.side)
+        if clips:
+            flat.clip(self.train.clip_norm)
+            flat.update(0, end)

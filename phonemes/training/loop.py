@@ -1,0 +1,290 @@
+"""Training: batches, a step, and the loop over them.
+
+`Batches` puts the frames of a step on the device, `Step` updates the network with them, and
+`epochs` is the loop: order, steps, score on dev, keep the best. The range test
+(`range_test.py`) and the cost before training (`profile.py`) are functions over the same.
+
+Frames, their order, the learning rate of every step and the running totals lie on the
+device, so an epoch asks the host for nothing but the next step.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from phonemes.errors import InputError
+from phonemes.inference.classify import classify
+from phonemes.inference.windows import DeviceSplit
+from phonemes.model.architecture import Classifier
+from phonemes.model.store import TrainedNetwork
+from phonemes.training.optimizer import Optimizer
+from phonemes.training.params import TrainParams
+from phonemes.training.schedule import rate_factor
+
+# seconds between two looks at the running totals, each of which waits for the device
+BAR_SECONDS = 0.5 if sys.stderr.isatty() else 10.0
+
+
+class DivergedError(InputError):
+    """The loss is no longer a finite number."""
+
+
+class Batches(Protocol):
+    """The batches of a split, in another order in every epoch."""
+
+    split: DeviceSplit  # of which an order names rows
+    count: int  # N, frames of an epoch
+    blocks: int  # of an epoch, that pass through the device; 1 where all frames stay there
+    generator: torch.Generator  # of the orders to come
+
+    def begin(self, epoch: int, order: Tensor) -> None:
+        """Start an epoch, from 0; draw its order, (S B,) frames of `split` for S steps."""
+
+    def before(self, step: int) -> None:
+        """Have the frames of a step ready, from 0."""
+
+
+class Step(Protocol):
+    """What updates a network with the batch under a cursor."""
+
+    kernels: str  # whose: torch or triton
+
+    def begin(self, epoch: int) -> None:
+        """Get ready for an epoch, from 0."""
+
+    def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
+        """Take one step.
+
+        Args:
+            order: (S B,) int64, the frames of an epoch's S steps.
+            cursor: (1,) int64, the step of the epoch; raised by one.
+            rates: (S,) the learning rate of each step.
+            totals: (3,) float64; the batch's loss, correct frames and 1 if finite are added.
+        """
+
+    def memory(self) -> int | None:
+        """Return the bytes that a step needs, or None where they have to be measured."""
+
+
+class Epoch(NamedTuple):
+    """One row of the history."""
+
+    epoch: int  # from 1
+    train_loss: float  # nats a frame, while training: with dropout, over changing weights
+    dev_loss: float  # nats a frame, after the epoch
+    train_accuracy: float  # while training
+    dev_accuracy: float
+    lr: float  # of the last step
+    frames_per_second: float  # of training, without dev
+    seconds: float  # of training and dev
+
+
+class Buffers(NamedTuple):
+    """What a step reads and writes on the device; a recorded one where it is."""
+
+    order: Tensor  # (S B,) int64, the frames of an epoch's S steps
+    cursor: Tensor  # (1,) int64, step of the epoch
+    rates: Tensor  # (S,) learning rate of each step
+    totals: Tensor  # (3,) loss, correct frames and steps with a finite loss, in this epoch
+
+    @classmethod
+    def of(cls, batches: Batches, batch: int) -> "Buffers":
+        """Return room for the epochs of some batches of B = `batch` frames."""
+        device = batches.split.windows.device
+        steps = math.ceil(batches.count / batch)
+        order = torch.arange(steps * batch, device=device) % len(batches.split.starts)
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        return cls(
+            order,
+            torch.zeros(1, dtype=torch.int64, device=device),
+            torch.zeros(steps, device=device),
+            torch.zeros(3, dtype=exact, device=device),
+        )
+
+
+@dataclass
+class Run:
+    """One network in training, and all that its next epochs depend on."""
+
+    classifier: Classifier
+    optimizer: Optimizer
+    batches: Batches
+    step: Step
+    dev: DeviceSplit
+    train: TrainParams
+    dtype: torch.dtype
+    buffers: Buffers
+    history: list[Epoch] = field(default_factory=list)
+    best: Epoch | None = None  # the first with the highest dev accuracy
+    best_state: dict[str, Tensor] = field(default_factory=dict)  # of the network then, on the host
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the network is."""
+        return self.dev.windows.device
+
+    @property
+    def steps(self) -> int:
+        """Return the steps of an epoch, S."""
+        return len(self.buffers.rates)
+
+    @property
+    def batch(self) -> int:
+        """Return the frames of a step, B."""
+        return len(self.buffers.order) // self.steps
+
+    @property
+    def trained(self) -> TrainedNetwork:
+        """Return the network as it was after its best epoch."""
+        return TrainedNetwork(self.classifier.architecture, self.best_state)
+
+
+def epochs(run: Run, progress: bool) -> Iterator[Epoch]:
+    """Train on from the last epoch of the history; yield each new one when it is over.
+
+    Raises:
+        DivergedError: the loss is no longer a finite number; names the epoch and step.
+    """
+    frames = run.steps * run.batch  # of an epoch
+    with tqdm(
+        total=run.train.epochs * frames,
+        initial=len(run.history) * frames,
+        unit=" frames",
+        unit_scale=True,
+        mininterval=BAR_SECONDS,
+        disable=not progress,
+    ) as bar:
+        while len(run.history) < run.train.epochs and not _stopped_early(run):
+            number = len(run.history) + 1
+            bar.set_description(f"epoch {number}/{run.train.epochs}")
+            started = time.perf_counter()
+            rates = _set_rates(run)
+            begin(run, number - 1)
+            train_loss, train_accuracy = _take_steps(run, bar)
+            trained = time.perf_counter()
+            dev_loss, dev_accuracy = _score(run)
+            epoch = Epoch(
+                number,
+                train_loss,
+                dev_loss,
+                train_accuracy,
+                dev_accuracy,
+                rates[-1],
+                round(frames / (trained - started), 1),
+                round(time.perf_counter() - started, 3),
+            )
+            _keep(run, epoch)
+            bar.write(
+                f"epoch {number}: loss {train_loss:.4f} train, {dev_loss:.4f} dev; "
+                f"accuracy {train_accuracy:.4f} train, {epoch.dev_accuracy:.4f} dev; "
+                f"{epoch.frames_per_second:,.0f} frames/s"
+            )
+            yield epoch
+
+
+def begin(run: Run, epoch: int) -> None:
+    """Draw the order of an epoch's frames, from 0, and stand before its first step."""
+    run.batches.begin(epoch, run.buffers.order)
+    run.buffers.cursor.zero_()
+    run.buffers.totals.zero_()
+    run.classifier.network.train()
+    run.step.begin(epoch)
+
+
+def _set_rates(run: Run) -> list[float]:
+    """Set the learning rate of each step of the next epoch, and return them."""
+    done = len(run.history)
+    losses = [epoch.dev_loss for epoch in run.history]
+    times = [done + (step + 0.5) / run.steps for step in range(run.steps)]
+    rates = [run.train.lr * rate_factor(run.train, now, losses) for now in times]
+    run.buffers.rates.copy_(torch.tensor(rates))
+    return rates
+
+
+def _take_steps(run: Run, bar: tqdm) -> tuple[float, float]:
+    """Take every step of an epoch; return its mean loss and accuracy."""
+    looked, done = time.perf_counter(), 0
+    for step in range(1, run.steps + 1):
+        run.batches.before(step - 1)
+        run.step.update(*run.buffers)
+        if step == run.steps or time.perf_counter() - looked > BAR_SECONDS:
+            loss, accuracy, _ = (run.buffers.totals / (step * run.batch)).tolist()
+            if not math.isfinite(loss):
+                raise _diverged(run, int(run.buffers.totals[2]) + 1, loss)
+            bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
+            bar.update((step - done) * run.batch)
+            looked, done = time.perf_counter(), step
+    return loss, accuracy
+
+
+def _score(run: Run) -> tuple[float, float]:
+    """Return loss and accuracy on dev."""
+    batch = max(run.batch, 65536 if run.device.type == "cuda" else 4096)
+    scores = classify(run.classifier, run.dev, batch, run.dtype)
+    loss = scores.loss.mean().item()
+    if not math.isfinite(loss):  # the last step's update shows here alone
+        raise _diverged(run, run.steps, loss)
+    assert run.dev.labels is not None
+    right = (scores.predicted == run.dev.labels).sum().item()
+    return loss, right / len(run.dev.starts)
+
+
+def _keep(run: Run, epoch: Epoch) -> None:
+    """Add an epoch to the history, and keep its weights if it is the best."""
+    run.history.append(epoch)
+    if run.best is None or epoch.dev_accuracy > run.best.dev_accuracy:
+        run.best = epoch
+        state = run.classifier.network.state_dict()
+        run.best_state = {name: value.cpu().clone() for name, value in state.items()}
+
+
+def _diverged(run: Run, step: int, loss: float) -> DivergedError:
+    return DivergedError(
+        f"training diverged in epoch {len(run.history) + 1}, step {step} of {run.steps}: "
+        f"the loss is {loss}; lower train.lr, raise train.warmup_epochs, or set "
+        "train.clip_norm to 1"
+    )
+
+
+def _stopped_early(run: Run) -> bool:
+    """Return whether dev accuracy has not risen for as many epochs as are waited for."""
+    patience = run.train.early_stopping_patience
+    return bool(patience and run.best and len(run.history) - run.best.epoch >= patience)
+
+
+def state(run: Run) -> dict[str, Any]:
+    """Return all that the epochs to come depend on."""
+    network = run.classifier.network
+    cuda = run.device.type == "cuda"
+    return {
+        "network": network.state_dict(),
+        "optimizer": [run.optimizer.state[weight] for weight in network.parameters()],
+        "order": run.batches.generator.get_state(),
+        "random": torch.get_rng_state(),
+        "device_random": torch.cuda.get_rng_state(run.device) if cuda else None,
+        "history": [[*epoch] for epoch in run.history],
+        "best_state": run.best_state,
+    }
+
+
+def restore(run: Run, stored: dict[str, Any]) -> None:
+    """Update `run` to go on from a `state`; torch's random state becomes what it was then."""
+    network = run.classifier.network
+    network.load_state_dict(stored["network"])
+    for weight, values in zip(network.parameters(), stored["optimizer"], strict=True):
+        for name, value in values.items():
+            run.optimizer.state[weight][name].copy_(value)  # which a recorded graph reads
+    run.batches.generator.set_state(stored["order"])
+    torch.set_rng_state(stored["random"])
+    if stored["device_random"] is not None:
+        torch.cuda.set_rng_state(stored["device_random"], run.device)
+    run.history = [Epoch(*values) for values in stored["history"]]
+    run.best = max(run.history, key=lambda epoch: epoch.dev_accuracy)
+    run.best_state = stored["best_state"]

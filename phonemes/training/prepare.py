@@ -1,0 +1,87 @@
+"""From a corpus's arrays to a network in training, the same for every network of a model."""
+
+import numpy as np
+import torch
+
+from phonemes.context import utterance_lengths
+from phonemes.errors import InputError
+from phonemes.inference.device import Compute
+from phonemes.inference.windows import require_fit, to_device
+from phonemes.model.architecture import Architecture, Classifier, build, initialize
+from phonemes.storage.layout import HostSplit, Labels, Starts
+from phonemes.training.batches import make_batches
+from phonemes.training.loop import Buffers, Run
+from phonemes.training.loss import class_weights
+from phonemes.training.optimizer import Optimizer
+from phonemes.training.params import FitParams
+from phonemes.training.step import make_step
+
+
+def targets(labels: Labels, starts: Starts, context: int) -> Labels:
+    """Return the targets of every window: the labels of frames t - n to t + n, (N, 2n + 1).
+
+    Beyond an utterance its first or last frame's label is repeated.
+
+    Args:
+        labels: (N,) of all utterances, end to end.
+        starts: (N,) from `context.window_starts`: where they jump, an utterance begins.
+        context: n, frames on each side.
+    """
+    lengths = utterance_lengths(starts)
+    ends = lengths.cumsum()
+    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
+    stacked = np.empty((len(labels), 2 * context + 1), labels.dtype)
+    frame = np.arange(len(labels))
+    for place, offset in enumerate(range(-context, context + 1)):
+        stacked[:, place] = labels[np.clip(frame + offset, first, last)]
+    return stacked
+
+
+def prepare(
+    train: HostSplit, dev: HostSplit, classes: int, compute: Compute, params: FitParams
+) -> Run:
+    """Return a run that is ready to start.
+
+    Torch's global random state is seeded: weights and dropout draw from it.
+
+    Args:
+        train: what the network learns from.
+        dev: on which its best epoch is chosen.
+        classes: P.
+        compute: where, and in which precision.
+        params: what the network is and how it is trained.
+
+    Raises:
+        InputError: dev's windows are not the network's, frames are not finite, or batch
+            normalization would see a single frame.
+    """
+    data, model, _, how = params
+    device, dtype = compute
+    on_dev = to_device(dev, data, device, dtype)
+    batches = make_batches(_with_targets(train, model.target_context), data, how, device, dtype)
+    torch.manual_seed(how.seed)
+    bands = train.frames.shape[1]
+    network, architecture = build(Architecture.of(model, 2 * data.k + 1, bands, classes))
+    require_fit(architecture, on_dev, classes)
+    initialize(network, model.initialization)
+    classifier = Classifier(network.to(device), architecture)
+    labels = torch.tensor(train.labels, dtype=torch.int64)
+    weights = class_weights(labels, classes, how.class_weights)
+    weights = None if weights is None else weights.to(device)
+    batch = min(how.batch_size, batches.count)
+    if architecture.norm == "batch" and batch < 2:
+        raise InputError(
+            "the training set has one frame and batch normalization needs two; "
+            "set model.norm to layer or none"
+        )
+    optimizer, buffers = Optimizer(network, how), Buffers.of(batches, batch)
+    steps = how.epochs * len(buffers.rates)
+    step = make_step(classifier, optimizer, batches.split, batch, steps, params, weights, dtype)
+    return Run(classifier, optimizer, batches, step, on_dev, how, dtype, buffers)
+
+
+def _with_targets(split: HostSplit, context: int) -> HostSplit:
+    if not context:
+        return split
+    assert split.labels is not None
+    return split._replace(labels=targets(split.labels, split.starts, context))

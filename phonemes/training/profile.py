@@ -1,0 +1,73 @@
+"""What training will cost, measured before the first epoch."""
+
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from phonemes.training.loop import Run
+from phonemes.training.step import RecordedStep
+
+TIMED_STEPS = 3
+
+
+class Cost(NamedTuple):
+    """What training will cost."""
+
+    parameters: int
+    step_bytes: int  # weights, gradients, optimizer state and what backward needs
+    resident_bytes: int  # frames, starts and labels of train and dev
+    epoch_seconds: float  # of training, without dev
+
+
+def profile(run: Run) -> Cost:
+    """Measure a few steps, record the step as a CUDA graph on a GPU, and undo what they changed."""
+    network = run.classifier.network
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    needed: dict[int, int] = {}  # bytes of each storage that backward needs
+
+    def remember(tensor: Tensor) -> Tensor:
+        needed[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    network.train()
+    cuda = run.device.type == "cuda"
+    with torch.random.fork_rng([run.device] if cuda else []):
+        with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
+            _repeat_step(run, 1)
+        if cuda:
+            run.step = RecordedStep(run.step, *run.buffers)
+        started = time.perf_counter()
+        _repeat_step(run, TIMED_STEPS)
+        seconds = (time.perf_counter() - started) / TIMED_STEPS
+    weights = list(network.parameters())
+    for weight in weights:
+        needed.pop(weight.untyped_storage().data_ptr(), None)
+    moments = [value for values in run.optimizer.state.values() for value in values.values()]
+    for moment in moments:
+        moment.zero_()
+    network.load_state_dict(before)
+    own = 2 * _bytes(*weights) + _bytes(*moments) + sum(needed.values())
+    return Cost(
+        sum(weight.numel() for weight in weights),
+        run.step.memory() or own,
+        sum(
+            _bytes(split.windows, split.starts, split.labels)
+            for split in (run.batches.split, run.dev)
+        ),
+        seconds * run.steps,
+    )
+
+
+def _repeat_step(run: Run, times: int) -> None:
+    """Take the first step of an epoch some times, and wait for it."""
+    for _ in range(times):
+        run.buffers.cursor.zero_()
+        run.step.update(*run.buffers)
+    run.buffers.totals.tolist()
+
+
+def _bytes(*tensors: Tensor | None) -> int:
+    """Return the memory of the tensors; a view counts as what it looks at."""
+    return sum(tensor.untyped_storage().nbytes() for tensor in tensors if tensor is not None)

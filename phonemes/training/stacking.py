@@ -1,0 +1,212 @@
+"""Stacked networks: trained on the out-of-fold posteriors of base networks.
+
+The training set is cut into folds, and for each a base network is trained without it. The
+posteriors that it gives the fold that it left out are like those of dev and test, mistakes
+included: stacked networks learn from windows of such posteriors. They see which phonemes
+are around a frame, further than the base networks see sound. (Wolpert, 1992, "Stacked
+generalization"; for posteriors of phonemes, Pinto et al., 2011, "Analysis of MLP-based
+hierarchical phoneme posterior probability estimator".)
+
+Everything stays feed-forward: a frame is labelled from its window of posteriors, each from
+a window of frames.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonemes.context import DataParams, utterance_lengths, window_starts
+from phonemes.errors import InputError
+from phonemes.inference.classify import mean_posteriors, posteriors
+from phonemes.inference.device import Compute
+from phonemes.inference.stacked import PADDING, posterior_frames
+from phonemes.inference.windows import to_device
+from phonemes.model.store import TrainedNetwork
+from phonemes.storage.layout import Frames, HostSplit
+from phonemes.training.params import UNDISTORTED, FitParams, StackingParams
+
+Fit = Callable[[HostSplit, HostSplit, FitParams, str], TrainedNetwork]
+"""Trains a network on the first split, choosing its epoch on the second; the text names it."""
+
+
+class FittedModel(NamedTuple):
+    """The networks of a model."""
+
+    base: list[TrainedNetwork]  # the first was trained on the whole training set
+    stacked: list[TrainedNetwork]
+
+
+class CrossFit(NamedTuple):
+    """Base networks that each left out a fold, and their posteriors of it."""
+
+    networks: list[TrainedNetwork]
+    out_of_fold: Frames  # (N, C) `posterior_frames` of the training set, in its order
+
+
+def folds(utterances: int, count: int) -> list[NDArray[np.intp]]:
+    """Cut utterances into `count` runs of about as many: most of a speaker's stay together.
+
+    Raises:
+        InputError: there are fewer utterances than folds.
+    """
+    if utterances < count:
+        raise InputError(
+            f"stacking.folds is {count}, but the training set has {utterances} utterances; lower it"
+        )
+    return np.array_split(np.arange(utterances), count)
+
+
+def select(split: HostSplit, utterances: NDArray[np.bool_], data: DataParams) -> HostSplit:
+    """Return some utterances of a split, (U,) bool, with starts for the windows of `data`."""
+    assert split.labels is not None
+    lengths = utterance_lengths(split.starts)
+    frames = np.repeat(utterances, lengths)
+    starts = window_starts(lengths[utterances], data.k, data.padding)
+    return HostSplit(split.frames[frames], starts, split.labels[frames])
+
+
+def stacked_params(params: FitParams, stacking: StackingParams, number: int) -> FitParams:
+    """Return how a stacked network is trained: as a base network, but for what `stacking` says.
+
+    It predicts the label of its middle frame alone: more targets made it worse.
+    """
+    _, model, _, train = params
+    return FitParams(
+        DataParams(stacking.context, PADDING),
+        replace(
+            model,
+            hidden=stacking.hidden,
+            residual=False,
+            target_context=0,
+            dropout=stacking.dropout,
+        ),
+        UNDISTORTED,
+        replace(train, epochs=stacking.epochs, seed=train.seed + number),
+    )
+
+
+def cross_fit(
+    train: HostSplit,
+    dev: HostSplit,
+    compute: Compute,
+    params: FitParams,
+    count: int,
+    batch: int,
+    fit: Fit,
+) -> CrossFit:
+    """Train base networks that each leave out a fold of the training set.
+
+    Args:
+        train: what they learn from.
+        dev: on which each network's best epoch is chosen.
+        compute: where, and in which precision.
+        params: how they are trained.
+        count: of folds.
+        batch: frames of a forward pass.
+        fit: trains a network.
+
+    Raises:
+        InputError: before anything is trained, that there are fewer utterances than folds.
+    """
+    utterances = len(utterance_lengths(train.starts))
+    networks, out_of_fold = [], []
+    for number, fold in enumerate(folds(utterances, count), 1):
+        left_out = np.isin(np.arange(utterances), fold)
+        seed = params.train.seed + number
+        how = params._replace(train=replace(params.train, seed=seed))
+        kept, held_out = (select(train, which, params.data) for which in (~left_out, left_out))
+        networks.append(fit(kept, dev, how, f"base network without fold {number} of {count}"))
+        split = to_device(held_out._replace(labels=None), params.data, *compute)
+        classifier = networks[-1].classifier(compute.device)
+        log_posteriors = posteriors(classifier, split, batch, compute.dtype)
+        out_of_fold.append(posterior_frames(log_posteriors))
+    return CrossFit(networks, np.concatenate(out_of_fold))
+
+
+def fit_stacked(
+    base: Sequence[TrainedNetwork],
+    out_of_fold: Frames,
+    train: HostSplit,
+    dev: HostSplit,
+    compute: Compute,
+    params: FitParams,
+    stacking: StackingParams,
+    batch: int,
+    fit: Fit,
+) -> list[TrainedNetwork]:
+    """Train stacked networks.
+
+    Args:
+        base: all base networks: on dev the mean of their posteriors enters, as on test later.
+        out_of_fold: (N, C) posteriors of the training set, from `cross_fit`.
+        train: whose labels are learnt.
+        dev: on which each network's best epoch is chosen.
+        compute: where, and in which precision.
+        params: how base networks are trained.
+        stacking: how stacked networks differ from them.
+        batch: frames of a forward pass.
+        fit: trains a network.
+    """
+    on_dev = to_device(dev._replace(labels=None), params.data, *compute)
+    classifiers = [each.classifier(compute.device) for each in base]
+    dev_frames = posterior_frames(mean_posteriors(classifiers, on_dev, batch, compute.dtype))
+    learnt, chosen_on = (
+        HostSplit(
+            frames,
+            window_starts(utterance_lengths(split.starts), stacking.context, PADDING),
+            split.labels,
+        )
+        for frames, split in ((out_of_fold, train), (dev_frames, dev))
+    )
+    count = stacking.networks
+    return [
+        fit(
+            learnt,
+            chosen_on,
+            stacked_params(params, stacking, number),
+            f"stacked network {number + 1} of {count}",
+        )
+        for number in range(count)
+    ]
+
+
+def fit_model(
+    train: HostSplit,
+    dev: HostSplit,
+    compute: Compute,
+    params: FitParams,
+    stackings: Sequence[StackingParams],
+    batch: int,
+    fit: Fit,
+) -> Iterator[FittedModel]:
+    """Train a model; yield its first network as soon as there is one, then whole models.
+
+    Args:
+        train: what is learnt from.
+        dev: on which each network's best epoch is chosen.
+        compute: where, and in which precision.
+        params: how base networks are trained.
+        stackings: how stacked networks are; all with the same folds, whose base networks they
+            share. None: the first network is the model.
+        batch: frames of a forward pass.
+        fit: trains a network.
+
+    Raises:
+        InputError: before anything is trained, that there are fewer utterances than folds.
+    """
+    counts = {stacking.folds for stacking in stackings}
+    for count in counts:  # that it can be cut is seen before long work
+        folds(len(utterance_lengths(train.starts)), count)
+    first = fit(train, dev, params, "")
+    yield FittedModel([first], [])
+    if not counts:
+        return
+    (count,) = counts
+    others, out_of_fold = cross_fit(train, dev, compute, params, count, batch, fit)
+    base = [first, *others]
+    for stacking in stackings:
+        stacked = fit_stacked(base, out_of_fold, train, dev, compute, params, stacking, batch, fit)
+        yield FittedModel(base, stacked)

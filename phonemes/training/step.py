@@ -1,0 +1,152 @@
+"""The steps of training: torch's on any device, the fused one, and either as a CUDA graph."""
+
+import torch
+from torch import Tensor, nn
+
+from phonemes.inference.windows import DeviceSplit, gather
+from phonemes.model.architecture import Classifier
+from phonemes.training.augmentation import distort, draw
+from phonemes.training.loop import Step
+from phonemes.training.loss import cross_entropy
+from phonemes.training.optimizer import Optimizer
+from phonemes.training.params import FitParams, TrainParams
+
+# steps of a run from which on compiling the fused step, a few seconds once, is won back
+FUSED_FROM = 5_000
+
+
+class TorchStep:
+    """A step of torch's own kernels, on any device."""
+
+    kernels = "torch"
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        optimizer: Optimizer,
+        split: DeviceSplit,
+        batch: int,
+        params: FitParams,
+        weights: Tensor | None,
+        dtype: torch.dtype,
+    ) -> None:
+        """Prepare to update the network in place; dropout draws from torch's random state."""
+        assert split.labels is not None
+        self.network, architecture = classifier
+        self.middle = architecture.target_context  # number of the target that is the frame's own
+        self.optimizer, self.split, self.labels = optimizer, split, split.labels
+        self.train, self.augment = params.train, params.augment
+        self.weights, self.dtype = weights, dtype
+        self.lane = torch.arange(batch, device=split.windows.device)
+
+    def begin(self, epoch: int) -> None:
+        """Do nothing: every epoch is like the one before."""
+
+    def memory(self) -> None:
+        """Return None: what backward needs is known once it has run."""
+
+    def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
+        """Take one step; see `Step`."""
+        batch, device = len(self.lane), order.device.type
+        frames = order[cursor * batch + self.lane]  # (B,)
+        labels = self.labels[frames].view(batch, -1).long()  # (B, D)
+        windows = gather(self.split, frames)  # (B, W C)
+        if self.augment.any():
+            frames_of = windows.view(batch, -1, self.split.bands)  # (B, W, C)
+            windows = distort(frames_of, self.augment, draw(self.augment, frames_of)).flatten(1)
+        self.optimizer.clear()
+        with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.network(windows).float()
+        logits = logits.view(batch, -1, logits.shape[-1])  # (B, D, P)
+        loss = cross_entropy(logits, labels, self.weights, self.train.label_smoothing)
+        loss.backward()
+        if self.train.clip_norm > 0:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm)
+        self.optimizer.rate.copy_(rates[cursor][0])
+        self.optimizer.step()
+        correct = (logits[:, self.middle].detach().argmax(1) == labels[:, self.middle]).sum()
+        loss = loss.detach()
+        totals += torch.stack([loss * batch, correct, torch.isfinite(loss)])
+        cursor += 1
+
+
+class RecordedStep:
+    """A step as one CUDA graph, which reads and writes the same tensors at every replay."""
+
+    def __init__(self, step: Step, *buffers: Tensor) -> None:
+        """Record an update with the buffers that every later one is called with."""
+        self._step, self.kernels = step, step.kernels
+        _, cursor, _, _ = buffers
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # as torch asks: a few steps on another stream first
+            for _ in range(2):
+                cursor.zero_()
+                step.update(*buffers)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            step.update(*buffers)
+
+    def begin(self, epoch: int) -> None:
+        """Get ready for an epoch."""
+        self._step.begin(epoch)
+
+    def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
+        """Take one step, with the recorded buffers."""
+        self._graph.replay()
+
+    def memory(self) -> int | None:
+        """Return the bytes that a step needs, or None where they have to be measured."""
+        return self._step.memory()
+
+
+def fuses(classifier: Classifier, train: TrainParams, weighted: bool, dtype: torch.dtype) -> bool:
+    """Return whether there is a fused step for a network on an NVIDIA GPU, and it may be used."""
+    architecture = classifier.architecture
+    return (
+        train.kernels != "torch"
+        and not weighted
+        and dtype == torch.bfloat16
+        and architecture.norm == "batch"
+        and architecture.norm_position == "before"
+    )
+
+
+def make_step(
+    classifier: Classifier,
+    optimizer: Optimizer,
+    split: DeviceSplit,
+    batch: int,
+    steps: int,
+    params: FitParams,
+    weights: Tensor | None,
+    dtype: torch.dtype,
+) -> Step:
+    """Return the fused step where there is one and compiling it is won back, else torch's.
+
+    Args:
+        classifier: whose network is updated in place.
+        optimizer: of its weights.
+        split: on the device, with labels.
+        batch: B.
+        steps: of the whole run.
+        params: how the network is trained.
+        weights: (P,) of the classes, or None.
+        dtype: of the products.
+    """
+    train, device = params.train, split.windows.device
+    widest = max(split.windows.shape[1], *classifier.architecture.hidden)
+    if (
+        device.type == "cuda"
+        and fuses(classifier, train, weights is not None, dtype)
+        and (train.kernels == "triton" or steps >= FUSED_FROM)
+        and batch * widest < 2**31  # the kernels count in 32 bits
+    ):
+        try:
+            from phonemes.training.fused.step import FusedStep  # needs Triton: CUDA's torch has it
+        except ImportError:
+            pass
+        else:
+            return FusedStep(classifier, optimizer, split, batch, params.augment, train)
+    return TorchStep(classifier, optimizer, split, batch, params, weights, dtype)

@@ -1,0 +1,32 @@
+"""A large corpus is made, measured stage by stage and removed."""
+
+import re
+
+import pytest
+
+from benchmarks import large_corpus
+
+pytestmark = pytest.mark.heavy
+
+
+def test_every_stage_is_measured_and_nothing_stays(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "large"
+    monkeypatch.setattr(large_corpus, "LATER_STAGES", ("train",))
+    sizes = "--frames 4000 --utterances 20 --bands 6".split()
+    monkeypatch.setattr("sys.argv", ["large_corpus", str(folder), *sizes, "--train"])
+    large_corpus.main()
+    count, *lines = capsys.readouterr().out.splitlines()
+    assert count == "4,687 frames of 6 bands"
+    assert [line.partition(":")[0] for line in lines] == [*large_corpus.STAGES, "train"]
+    for line in lines:
+        seconds, peak = map(float, re.search(r"(\S+) s, peak memory (\S+) GiB", line).groups())
+        assert seconds > 0 and peak > 0
+    assert not folder.exists()
+
+
+def test_a_folder_that_exists_is_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "mine").touch()
+    monkeypatch.setattr("sys.argv", ["large_corpus", str(tmp_path)])
+    with pytest.raises(FileExistsError):
+        large_corpus.main()
+    assert (tmp_path / "mine").exists()

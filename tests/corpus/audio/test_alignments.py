@@ -1,0 +1,286 @@
+"""Every frame gets the phone spoken at its time, whatever the format and its names of phones."""
+
+from importlib.util import find_spec
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from phonemes.corpus.audio.alignments import Alignment, frame_labels, phoneme, read_alignment
+from phonemes.corpus.audio.textgrid import Interval
+from phonemes.errors import InputError
+from phonemes.inventory import ARPABET_PLAIN, ARPABET_STRESS, INVENTORIES, TIMIT
+
+needs_praat = pytest.mark.skipif(
+    find_spec("parselmouth") is None, reason="parselmouth, which reads TextGrids, is not installed"
+)
+TEXTGRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+0 1.5 <exists> 3
+"TextTier" "tones" 0 1.5 1
+0.7 "H*"
+"IntervalTier" "words" 0 1.5 1
+0 1.5 "ÄH"
+"IntervalTier" "phones" 0 1.5 3
+0 0.5 "sil"
+0.5 0.9 "AA1"
+0.9 1.4 "B"
+"""
+SPOKEN = [Interval(0.0, 0.5, "sil"), Interval(0.5, 0.9, "AA1"), Interval(0.9, 1.4, "B")]
+PHN = "0 8000 h#\n8000 14400 aa\n14400 22400 b\n"
+FESTIVAL = (
+    "separator ;\nnfields 1\n#\n\t0.5\t26\tpau ; score -3 ;\n 0.9 125 aa\n0.9 125 sp\n1.4 125 b\n"
+)
+HTS = "0 5000000 pau\n5000000 9000000 x^pau-aa+b=x@1_2/A:0\n9000000 14000000 pau^aa-b+x=x@2\n"
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return what reads the alignment in a file of this content."""
+
+    def read(content, suffix=".TextGrid", tier="phones", rate=16000, encoding="utf-8"):
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
+        return read_alignment(path, tier, rate)
+
+    return read
+
+
+def labels_of(intervals, times, phonemes="arpabet-stress", seconds=1.5, duration=1.5):
+    alignment = Alignment([Interval(*interval) for interval in intervals], duration)
+    labels = frame_labels(alignment, np.array(times), seconds, phonemes, "a.TextGrid")
+    return [INVENTORIES[phonemes][label] for label in labels]
+
+
+# Formats
+
+
+@needs_praat
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("suffix", [".TextGrid", ".textgrid"])
+def test_one_tier_of_a_textgrid_is_read(suffix, encoding, read):
+    assert read(TEXTGRID, suffix, encoding=encoding) == Alignment(SPOKEN, 1.5)
+
+
+def test_labels_in_another_encoding_are_an_error(read):
+    with pytest.raises(InputError, match=r"a\.phn is not UTF-8.*save it as UTF-8"):
+        read(PHN.replace("aa", "ä"), ".phn", encoding="latin-1")
+
+
+def test_a_byte_order_mark_before_labels_is_no_part_of_them(read):
+    assert read(PHN, ".phn", encoding="utf-8-sig") == read(PHN, ".PHN")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"cannot read .*missing\.lab"):
+        read_alignment(tmp_path / "missing.lab", "phones", 16000)
+
+
+@needs_praat
+@pytest.mark.parametrize("tier", ["phone", "tones"])
+def test_a_missing_tier_is_an_error_that_names_the_tiers_there_are(tier, read):
+    with pytest.raises(
+        InputError, match=rf"no interval tier '{tier}'.*tones \(points\), words, ph"
+    ):
+        read(TEXTGRID, tier=tier)
+
+
+def test_phn_counts_samples_at_the_rate_of_the_audio(read):
+    timit = [(0.0, 0.5, "h#"), (0.5, 0.9, "aa"), (0.9, 1.4, "b")]
+    assert read(PHN, ".phn") == (timit, None)
+    assert read(PHN, ".phn", rate=8000).intervals[-1].end == 2.8
+
+
+def test_festival_labels_give_the_ends_after_a_header(read):
+    festival = [(0.0, 0.5, "pau"), (0.5, 0.9, "aa"), (0.9, 0.9, "sp"), (0.9, 1.4, "b")]
+    assert read(FESTIVAL, ".lab") == (festival, None)
+
+
+def test_hts_labels_count_units_of_100_ns_and_may_carry_context(read):
+    assert read(HTS, ".lab") == ([(0.0, 0.5, "pau"), (0.5, 0.9, "aa"), (0.9, 1.4, "b")], None)
+
+
+@pytest.mark.parametrize(
+    ("text", "suffix", "message"),
+    [
+        (
+            "0 8000 h#\n8000 aa\n",
+            ".phn",
+            r"a\.phn, line 2: expected start, end, phone; got '8000 aa'",
+        ),
+        ("0 eight h#\n", ".phn", "line 1: expected start, end, phone"),
+        ("#\n0.5 125\n", ".lab", "line 2: expected end, code, phone; got '0.5 125'"),
+        ("pau\naa\n", ".lab", "line 1: expected start, end, phone"),
+        ("", ".phn", r"a\.phn has no phones"),
+        ("0 100  h#\n\n50 200 aa\n", ".phn", r"'aa' from 0.003 to 0.013 s follows 0.000 to 0.006"),
+        ("0 100 h#\n200 150 aa\n", ".phn", "expected times that rise and do not overlap"),
+        ("-500 100 h#\n", ".phn", "expected times that rise"),
+        ("#\n0.5 1 aa\n0.4 1 b\n", ".lab", r"'b' from 0.500 to 0.400 s follows"),
+    ],
+)
+def test_a_message_says_what_is_wrong_and_where(text, suffix, message, read):
+    with pytest.raises(InputError, match=message):
+        read(text, suffix)
+
+
+@needs_praat
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0.5 0.9", "0.4 0.9", r"a\.TextGrid: 'AA1' from 0.400 to 0.900 s follows 0.000 to 0.500"),
+        ("0.9 1.4", "0.3 0.4", r"'B' from 0.300 to 0.400 s follows"),
+        ("0.5 0.9", "0.9 0.9", "do items of a tier start together"),
+        ("0 0.5", "-1 0.5", r"'sil' from -1.000 to 0.500 s follows .*; expected times that rise"),
+        ("0.9 1.4", "0.9 --undefined--", r"'B' from 0.900 to nan s follows"),
+        ('3\n0 0.5 "sil"', '2\n0 0.5 "sil"', "more than the file declares"),
+        ('3\n0 0.5 "sil"\n0.5 0.9 "AA1"\n0.9 1.4 "B"', '1\n0 1.5 " "', "has no phones"),
+    ],
+)
+def test_a_message_says_what_is_wrong_in_a_textgrid(old, new, message, read):
+    assert old in TEXTGRID
+    with pytest.raises(InputError, match=message):
+        read(TEXTGRID.replace(old, new))
+
+
+def test_times_rounded_to_milliseconds_do_not_overlap(read):
+    assert read("0 1000 h#\n999 2000 aa\n", ".phn", rate=1000).intervals[1].start == 0.999
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+@pytest.mark.parametrize(
+    ("text", "suffix"),
+    [
+        pytest.param(TEXTGRID, ".TextGrid", marks=needs_praat),
+        (PHN, ".phn"),
+        (FESTIVAL, ".lab"),
+        (HTS, ".lab"),
+    ],
+)
+def test_damage_is_at_worst_an_input_error(text, suffix, read, data):
+    intact = text.encode()
+    start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(intact))] * 2)))
+    damage = data.draw(
+        st.binary() | st.sampled_from([b"-1", b"1e999", b"nan", b'"', b"#\n", b"\0"])
+    )
+    damaged = data.draw(st.sampled_from([intact[:start] + damage + intact[end:], damage]))
+    try:
+        alignment = read(damaged, suffix)
+        frame_labels(alignment, np.arange(3.0), alignment.intervals[-1].end, "timit", "a.")
+    except InputError as error:
+        assert "a." in str(error)
+
+
+# Frames
+
+
+def test_a_phone_begins_with_its_start_and_ends_before_its_end():
+    assert labels_of(SPOKEN, [0, 0.499, 0.5, 0.899, 0.9]) == ["SIL", "SIL", "AA1", "AA1", "B"]
+
+
+def test_what_no_interval_covers_is_silence():
+    spoken = [(0.2, 0.4, "B"), (0.6, 0.8, "D")]
+    assert labels_of(spoken, [0.1, 0.3, 0.5, 0.7, 0.9, 1.52]) == [
+        "SIL",
+        "B",
+        "SIL",
+        "D",
+        "SIL",
+        "SIL",
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["sil", "B", "D"])), min_size=1))
+def test_frames_agree_with_a_search_through_all_intervals(lengths):
+    edges = np.cumsum([0] + [length for length, _ in lengths]) / 4
+    spoken = [(a, b, phone) for (a, b), (_, phone) in zip(pairwise(edges), lengths, strict=True)]
+    times = np.arange(0, edges[-1], 0.25) + 0.1
+    expected = [phone.upper() for time in times for a, b, phone in spoken if a <= time < b]
+    assert labels_of(spoken, times, seconds=edges[-1], duration=None) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "duration", "fits"),
+    [
+        (1.54, 1.5, True),  # rounding
+        (1.46, 1.5, True),
+        (1.56, 1.5, False),
+        (1.44, 1.5, False),
+        (1.8, None, True),  # .PHN and .lab end at 1.4 s and do not give the duration
+        (2.0, None, False),
+        (1.3, None, False),
+    ],
+)
+def test_an_alignment_must_be_as_long_as_its_recording(seconds, duration, fits):
+    if fits:
+        assert labels_of(SPOKEN, [1.0], seconds=seconds, duration=duration) == ["B"]
+    else:
+        with pytest.raises(
+            InputError, match=rf"a.TextGrid: .* 1\.[45]00 s long, .* {seconds:.3f} s"
+        ):
+            labels_of(SPOKEN, [1.0], seconds=seconds, duration=duration)
+
+
+# Names
+
+
+@pytest.mark.parametrize("phonemes", INVENTORIES)
+@pytest.mark.parametrize("name", ["", " ", "sil", "SIL", "sp", "<eps>", "h#", "SILENCE", "<p:>"])
+def test_silence_has_many_spellings(name, phonemes):
+    assert phoneme(name, phonemes, "") == 0
+
+
+@pytest.mark.parametrize("name", ["spn", "SPN", "<unk>", "[noise]", "+SPN+", "<spn>"])
+def test_spoken_noise_is_spn_or_silence_where_the_inventory_has_none(name):
+    assert ARPABET_STRESS[phoneme(name, "arpabet-stress", "")] == "SPN"
+    assert phoneme(name, "arpabet-plain", "") == 0
+    assert phoneme(name, "timit", "") == 0
+
+
+@pytest.mark.parametrize("phonemes", INVENTORIES)
+def test_each_name_of_an_inventory_is_its_own_label_in_either_case(phonemes):
+    for label, name in enumerate(INVENTORIES[phonemes]):
+        assert phoneme(name.lower(), phonemes, "") == phoneme(name.upper(), phonemes, "") == label
+
+
+def test_stress_folds_away_for_arpabet_plain():
+    for name in ARPABET_STRESS[2:]:
+        assert ARPABET_PLAIN[phoneme(name, "arpabet-plain", "")] == name.rstrip("012")
+
+
+def test_all_of_timit_has_a_plain_name():
+    plain = {name: ARPABET_PLAIN[phoneme(name, "arpabet-plain", "")] for name in TIMIT}
+    assert set(plain.values()) == set(ARPABET_PLAIN)
+    assert plain["ao"] == "AO" and plain["zh"] == "ZH" and plain["dx"] == "T"
+    assert plain["bcl"] == plain["q"] == plain["pau"] == "SIL"
+    assert plain["ax"] == plain["ax-h"] == "AH" and plain["axr"] == "ER" and plain["ux"] == "UW"
+
+
+def test_of_timits_vowels_only_the_reduced_ones_have_a_known_stress():
+    stressed = [ARPABET_STRESS[phoneme(n, "arpabet-stress", "")] for n in ["ax", "axr", "ix", "el"]]
+    assert stressed == ["AH0", "ER0", "IH0", "L"]
+    with pytest.raises(
+        InputError, match=r"b.lab: vowel 'ao' has no .* set .*phonemes: arpabet-plain"
+    ):
+        phoneme("ao", "arpabet-stress", "b.lab")
+
+
+@pytest.mark.parametrize(
+    ("name", "phonemes", "message"),
+    [
+        ("AY3", "arpabet-stress", r"a.TextGrid, 0.500 s: phone 'AY3' is not .*; did you mean AY"),
+        (
+            "B1",
+            "arpabet-plain",
+            r"'B1' is not in corpus.audio.phonemes: arpabet-plain; did you mean",
+        ),
+        ("zz", "timit", r"'zz' is not in corpus.audio.phonemes: timit; did you mean z\?"),
+        ("ø", "arpabet-plain", r"'ø' is not in corpus.audio.phonemes: arpabet-plain$"),
+    ],
+)
+def test_an_unknown_phone_is_named_with_its_time(name, phonemes, message):
+    with pytest.raises(InputError, match=message):
+        labels_of([(0, 0.5, "sil"), (0.5, 1.5, name)], [0.0], phonemes)

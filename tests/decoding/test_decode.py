@@ -1,0 +1,94 @@
+"""A frame's label comes from all that a model has: networks, stacked ones, smoothing."""
+
+import numpy as np
+import pytest
+import torch
+from decoding.toys import CLASSES, ON, random_phones, random_posteriors
+from helpers import changed
+from inference.toys import FRAME_ALONE, identity, on_cpu, random_classifier, random_split
+
+from phonemes.context import DataParams
+from phonemes.decoding.decode import Smoothing, decode, read_smoothing
+from phonemes.decoding.forward_backward import divided_by_prior, smoothed
+from phonemes.decoding.phone_model import SmoothParams
+from phonemes.inference.classify import classify
+from phonemes.inference.outcomes import score_frames
+from phonemes.inference.stacked import log_posteriors
+from phonemes.model.store import Model
+from phonemes.storage.layout import CORPUS
+
+LENGTHS = np.array([4, 9])
+
+
+@pytest.mark.parametrize("lm_scale", [0.0, 1.0])
+@pytest.mark.parametrize("prior_scale", [0.0, 0.7])
+def test_posteriors_are_divided_and_smoothed_as_far_as_asked_for(lm_scale, prior_scale):
+    given, phones = random_posteriors(13), random_phones()
+    smooth = SmoothParams(lm_scale, 0.5, 0.5, prior_scale)
+    expected = divided_by_prior(given, phones.frames, prior_scale)
+    if lm_scale:
+        expected = smoothed(expected, LENGTHS, phones, smooth)
+    labels = np.random.default_rng(0).integers(0, CLASSES, 13)
+    split = on_cpu(given.numpy(), LENGTHS, labels, FRAME_ALONE)
+    model = Model([identity(CLASSES)], [], {})
+    scores = decode(model, split, LENGTHS, 4, torch.float32, Smoothing(phones, smooth))
+    by_hand = score_frames(expected, torch.tensor(labels))
+    assert torch.equal(scores.predicted, by_hand.predicted)
+    assert torch.equal(scores.top3, by_hand.top3)
+    torch.testing.assert_close(scores.loss, by_hand.loss)
+
+
+def test_without_smoothing_one_network_classifies_directly():
+    _, _, split = random_split(LENGTHS, DataParams(1, "zero"))
+    classifier = random_classifier(3)
+    scores = decode(Model([classifier], [], {}), split, LENGTHS, 4, torch.float32, None)
+    assert all(map(torch.equal, scores, classify(classifier, split, 4, torch.float32)))
+
+
+@pytest.mark.parametrize("smoothing", [None, Smoothing(random_phones(), ON)])
+@pytest.mark.parametrize("networks", [0, 2])
+def test_all_networks_of_a_model_count_smoothed_or_not(smoothing, networks):
+    _, labels, split = random_split(LENGTHS, DataParams(1, "zero"), classes=CLASSES)
+    base = [random_classifier(3, classes=CLASSES, seed=seed) for seed in (1, 2)]
+    stacked = [random_classifier(5, 8, CLASSES, seed=seed) for seed in range(3, 3 + networks)]
+    model = Model(base, stacked, {})
+    posteriors = log_posteriors(model, split, LENGTHS, 4, torch.float32)
+    if smoothing:
+        posteriors = smoothed(posteriors, LENGTHS, *smoothing)
+    expected = score_frames(posteriors, torch.tensor(labels))
+    scores = decode(model, split, LENGTHS, 4, torch.float32, smoothing)
+    assert all(map(torch.equal, scores, expected))
+
+
+def test_without_labels_there_are_predictions_alone():
+    _, _, split = random_split(LENGTHS, DataParams(1, "zero"), classes=CLASSES)
+    model = Model([random_classifier(3, classes=CLASSES)], [], {})
+    smoothing = Smoothing(random_phones(), ON)
+    labelled = decode(model, split, LENGTHS, 4, torch.float32, smoothing)
+    scores = decode(model, split._replace(labels=None), LENGTHS, 4, torch.float32, smoothing)
+    assert torch.equal(scores.predicted, labelled.predicted)
+    assert not scores.loss.any() and scores.loss.dtype == torch.float32
+    assert not scores.top3.any() and scores.top3.dtype == torch.bool
+
+
+OFF = changed(ON, lm_scale=0.0, prior_scale=0.0)
+
+
+def test_where_nothing_is_smoothed_no_phonemes_are_counted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where there are no labels
+    assert read_smoothing(OFF, CLASSES) is None
+
+
+@pytest.mark.parametrize("scales", [{"lm_scale": 1.0}, {"prior_scale": 1.0}])
+def test_where_anything_is_smoothed_the_training_sets_phonemes_are_counted(
+    tmp_path, monkeypatch, scales
+):
+    monkeypatch.chdir(tmp_path)
+    for name, values in {"lengths": np.array([12]), "labels": np.repeat([0, 1, 2], 4)}.items():
+        (CORPUS / name).mkdir(parents=True)
+        kind = np.int16 if name == "labels" else np.int64
+        np.save(CORPUS / name / "train.npy", values.astype(kind))
+    smooth = changed(OFF, **scales)
+    phones, asked_for = read_smoothing(smooth, CLASSES)
+    assert asked_for == smooth
+    np.testing.assert_allclose(phones.frames, [1 / 3] * 3)

@@ -1,0 +1,86 @@
+"""Every window is a view of frames that are on the device once."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from inference.toys import CPU, bare, on_cpu, random_split
+
+from phonemes.context import DataParams, window_starts
+from phonemes.errors import InputError
+from phonemes.inference.windows import gather, require_fit, to_device
+from phonemes.storage.layout import HostSplit
+
+several_lengths = st.lists(st.integers(1, 6), min_size=1, max_size=5).map(np.array)
+contexts = st.builds(DataParams, k=st.integers(0, 4), padding=st.sampled_from(["zero", "edge"]))
+
+
+@given(several_lengths, contexts)
+def test_no_window_is_stored(lengths, data):
+    _, _, split = random_split(lengths, data)
+    rows = int(split.starts[-1]) + 2 * data.k + 1
+    assert split.windows.untyped_storage().nbytes() == rows * 2 * 4
+    assert len(split.windows) == rows - 2 * data.k
+    assert split.bands == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("padding", ["zero", "edge"])
+def test_gathered_windows_are_those_of_the_frames(dtype, padding):
+    lengths, k = np.array([3, 1, 4]), 2
+    frames = np.arange(1, 9, dtype=np.float32)[:, None]
+    split = on_cpu(frames, lengths, None, DataParams(k, padding), dtype)
+    mode = {"zero": "constant", "edge": "edge"}[padding]
+    expected = [
+        np.pad(utterance[:, 0], k, mode)[first : first + 2 * k + 1]
+        for utterance in np.split(frames, lengths.cumsum()[:-1])
+        for first in range(len(utterance))
+    ]
+    every = gather(split, slice(None))
+    assert every.dtype == dtype
+    assert every.tolist() == np.array(expected).tolist()
+    chosen = torch.tensor([7, 0, 3, 3])
+    assert torch.equal(gather(split, chosen), every[chosen])
+
+
+def test_arrays_may_be_memory_mapped(tmp_path):
+    data, lengths = DataParams(k=1, padding="edge"), np.array([2, 3])
+    frames, labels, split = random_split(lengths, data)
+    starts = window_starts(lengths, 1, "edge")
+    arrays = HostSplit(frames, starts, labels.astype(np.int16))._asdict()
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped = HostSplit(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in arrays))
+    there = to_device(mapped, data, CPU, torch.float32)
+    assert all(map(torch.equal, there, split))
+    assert there.labels.dtype == torch.int64
+
+
+def test_labels_of_several_targets_keep_their_type():
+    labels = np.zeros((5, 3), np.uint8)
+    split = on_cpu(np.zeros((5, 2)), np.array([5]), labels, DataParams(1, "zero"))
+    assert split.labels.shape == (5, 3)
+    assert split.labels.dtype == torch.uint8
+
+
+def test_an_index_of_another_context_is_refused():
+    split = HostSplit(np.zeros((5, 2)), window_starts(np.array([2, 3]), 1, "zero"), None)
+    with pytest.raises(InputError, match="context index was made for other"):
+        to_device(split, DataParams(k=2, padding="zero"), CPU, torch.float32)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_frames_that_are_not_finite_are_refused(value):
+    frames = np.zeros((5, 2), np.float32)
+    frames[3, 1] = value
+    with pytest.raises(InputError, match="NaN, infinity or huge numbers; delete data/normalized"):
+        on_cpu(frames, np.array([5]), None, DataParams(1, "zero"))
+
+
+def test_windows_or_phonemes_that_are_not_the_networks_are_refused():
+    _, _, split = random_split(np.array([4]), DataParams(1, "zero"))
+    require_fit(bare(3, 2, 4), split, 4)
+    for architecture in (bare(5, 2, 4), bare(3, 2, 5)):
+        with pytest.raises(InputError, match="the data have 6 and 4: other bands"):
+            require_fit(architecture, split, 4)

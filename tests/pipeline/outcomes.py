@@ -1,0 +1,57 @@
+"""What the pipeline's stages wrote, to compare the outcomes of runs byte by byte."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import yaml
+from helpers import ENVIRONMENT, STAGES
+
+# of the project that `conftest.reproduced` makes: a training that lasts about a second, and
+# whose best epoch is a late one
+EPOCHS = 40
+TRAINING = {"train": {"epochs": EPOCHS, "lr": 5e-4}}
+# one thread: two that wait for each other are many times slower on a busy machine
+ONE_THREAD = ENVIRONMENT | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+TIMED = ("frames_per_second", "seconds")  # columns of the history that no two runs share
+
+
+def copied(project: Path, folder: Path) -> Path:
+    """Copy a project with everything that was computed in it."""
+    return shutil.copytree(project, folder, symlinks=True)
+
+
+def outputs(project: Path, *stages: str) -> list[Path]:
+    """Return everything that the stages, or all of them, declare to write, in their order."""
+    declared = yaml.safe_load((project / "dvc.yaml").read_text("utf-8"))["stages"]
+    names = [
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in stages or STAGES
+        for out in declared[stage]["outs"] + declared[stage].get("metrics", [])
+    ]
+    return [project / name for name in names]
+
+
+def content(path: Path) -> dict[str, bytes | str]:
+    """Return the files at `path`, without the columns of the history that hold times."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    found: dict[str, bytes | str] = {}
+    for file in filter(Path.is_file, files):
+        name = file.relative_to(path.parent).as_posix()
+        found[name] = file.read_bytes()
+        if file.name == "history.csv":
+            rows = csv.DictReader(file.read_text("utf-8").splitlines())
+            found[name] = str([{k: row[k] for k in row if k not in TIMED} for row in rows])
+    return found
+
+
+def outcome(project: Path) -> dict[Path, dict[str, bytes | str]]:
+    """Return what all stages wrote."""
+    return {path.relative_to(project): content(path) for path in outputs(project) if path.exists()}
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
