@@ -1,38 +1,50 @@
-# Two commands do everything; VENV and PYTHON can be set: make test PYTHON=python3.13
+# `make help` lists the commands. VENV is a folder of its own here, made and filled when it is
+# needed; an environment that is already there is used by:  make test PYTHON=python VENV=
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(CURDIR)/$(VENV)/bin
-INSTALLED := $(VENV)/.installed
+ifeq ($(VENV),)
+READY :=
+PY := $(PYTHON)
+else
+READY := $(VENV)/.installed
+PY := PATH="$$PWD/$(VENV)/bin:$$PATH" $(VENV)/bin/python
+endif
+TESTS := -n auto --dist loadfile
 
-.PHONY: help install reproduce test slow recipe rate
+.PHONY: help install reproduce check test slow recipe rate
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[synthetic,audio,test,lint]'
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[synthetic,audio,test,lint]'
 	touch $@
 
-install: $(INSTALLED)  ## make a virtual environment with pinned versions
+install: $(READY)  ## make a virtual environment with pinned versions
 
-reproduce: $(INSTALLED)  ## rebuild whatever is out of date, then show the metrics and where the plots are
-	$(BIN)/python -m stages.mend
-	PATH="$(BIN):$$PATH" dvc repro
-	$(BIN)/dvc metrics diff --all
-	$(BIN)/dvc plots show
+reproduce: $(READY)  ## rebuild whatever is out of date, then show the metrics and where the plots are
+	$(PY) -m phonemes repair
+	$(PY) -m dvc repro
+	$(PY) -m dvc metrics diff --all
+	$(PY) -m dvc plots show
 
-test: $(INSTALLED)  ## style, types and tests: what CI runs
-	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
-	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow"
+style: $(READY)
+	$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
 
-slow: $(INSTALLED)  ## the tests that take minutes
-	PATH="$(BIN):$$PATH" $(BIN)/python -m pytest -m slow
+check: style  ## style, types and the fast tests: under 3 minutes
+	$(PY) -m pytest $(TESTS) -m "not heavy and not slow"
 
-recipe: $(INSTALLED)  ## run a named recipe: make recipe NAME=course
-	PATH="$(BIN):$$PATH" dvc exp run $$($(BIN)/python -m phonemes.recipes $(NAME))
+test: style  ## style, types and all tests but the slow ones: what CI runs, under 8 minutes
+	$(PY) -m pytest $(TESTS) -m "not slow"
 
-rate: $(INSTALLED)  ## find a learning rate for params.yaml: the loss over rising rates, as a page
-	$(BIN)/python -m stages.rate
-	$(BIN)/dvc plots show metrics/rate.csv --template rate -x lr -y smoothed \
+slow: $(READY)  ## the tests that take minutes
+	$(PY) -m pytest -m slow
+
+recipe: $(READY)  ## run a named recipe: make recipe NAME=course
+	$(PY) -m dvc exp run $$($(PY) -m phonemes recipe $(NAME))
+
+rate: $(READY)  ## find a learning rate for params.yaml: the loss over rising rates, as a page
+	$(PY) -m phonemes rate
+	$(PY) -m dvc plots show metrics/rate.csv --template rate -x lr -y smoothed \
 		--title "Learning-rate range test" --x-label "learning rate" --y-label "nats per frame"
