@@ -2,7 +2,8 @@
 
 Each window of a batch gets distortions of its own, so that not even its neighbours, which
 hold nearly the same frames, come with the same ones. The frame in the middle stays there
-and keeps its label; nothing beyond the window is read.
+and keeps its label; the targets around it move with the time axis. Nothing beyond the window
+is read.
 
 Frames are normalized before: 0 is a band's mean, 1 its standard deviation. Voice: the mel
 axis is scaled and shifted, as a vocal tract of another length would (Jaitly and Hinton,
@@ -14,6 +15,7 @@ and bands: Park et al. (2019), "SpecAugment", arXiv 1904.08779.
 On a GPU the fused step does the same while it gathers a batch (phonemes/training/fused).
 """
 
+import math
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -52,6 +54,26 @@ def draw(augment: AugmentParams, windows: Tensor) -> Draws:
     uniform = torch.rand((batch, draws(augment)), device=device)
     noise = torch.randn(windows.shape, device=device) if augment.noise > 0 else None
     return Draws(uniform, noise)
+
+
+def reached_context(context: int, augment: AugmentParams) -> int:
+    """Return how far from the middle, in frames, the targets of n = `context` frames may lie."""
+    return math.floor(context * (1 + augment.time_warp) + 0.5)
+
+
+def warped_targets(labels: Tensor, context: int, augment: AugmentParams, drawn: Draws) -> Tensor:
+    """Return the labels of the frames that distorted windows show, (B, 2n + 1).
+
+    Args:
+        labels: (B, 2m + 1) of the frames around the middle, m from `reached_context`.
+        context: n.
+        augment: whose time warp scales the time axis about the middle.
+        drawn: for these windows.
+    """
+    pace = 1 + augment.time_warp * (2 * drawn.uniform[:, Draw.TIME_WARP, None] - 1)  # (B, 1)
+    offset = torch.arange(-context, context + 1, device=labels.device)
+    frame = (offset * pace + 0.5).floor().long() + labels.shape[1] // 2  # (B, 2n + 1)
+    return labels.gather(1, frame)
 
 
 def distort(windows: Tensor, augment: AugmentParams, drawn: Draws) -> Tensor:

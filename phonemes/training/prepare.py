@@ -9,6 +9,7 @@ from phonemes.inference.device import Compute
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.architecture import Architecture, Classifier, build, initialize
 from phonemes.storage.layout import HostSplit, Labels, Starts
+from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import make_batches
 from phonemes.training.loop import Buffers, Run
 from phonemes.training.loss import class_weights
@@ -55,10 +56,16 @@ def prepare(
         InputError: dev's windows are not the network's, frames are not finite, or batch
             normalization would see a single frame.
     """
-    data, model, _, how = params
+    data, model, augment, how = params
     device, dtype = compute
     on_dev = to_device(dev, data, device, dtype)
-    batches = make_batches(_with_targets(train, model.target_context), data, how, device, dtype)
+    batches = make_batches(
+        _with_targets(train, reached_context(model.target_context, augment)),
+        data,
+        how,
+        device,
+        dtype,
+    )
     torch.manual_seed(how.seed)
     bands = train.frames.shape[1]
     network, architecture = build(Architecture.of(model, 2 * data.k + 1, bands, classes))

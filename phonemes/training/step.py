@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from phonemes.inference.windows import DeviceSplit, gather
 from phonemes.model.architecture import Classifier
-from phonemes.training.augmentation import distort, draw
+from phonemes.training.augmentation import distort, draw, warped_targets
 from phonemes.training.loop import Step
 from phonemes.training.loss import cross_entropy
 from phonemes.training.optimizer import Optimizer
@@ -49,11 +49,14 @@ class TorchStep:
         """Take one step; see `Step`."""
         batch, device = len(self.lane), order.device.type
         frames = order[cursor * batch + self.lane]  # (B,)
-        labels = self.labels[frames].view(batch, -1).long()  # (B, D)
+        labels = self.labels[frames].view(batch, -1).long()  # (B, D), more with a time warp
         windows = gather(self.split, frames)  # (B, W C)
         if self.augment.any():
             frames_of = windows.view(batch, -1, self.split.bands)  # (B, W, C)
-            windows = distort(frames_of, self.augment, draw(self.augment, frames_of)).flatten(1)
+            drawn = draw(self.augment, frames_of)
+            windows = distort(frames_of, self.augment, drawn).flatten(1)
+            if self.augment.time_warp > 0:
+                labels = warped_targets(labels, self.middle, self.augment, drawn)  # (B, D)
         self.optimizer.clear()
         with torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32):
             logits = self.network(windows).float()

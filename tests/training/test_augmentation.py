@@ -4,7 +4,15 @@ import pytest
 import torch
 from helpers import changed
 
-from phonemes.training.augmentation import Draw, Draws, distort, draw, draws
+from phonemes.training.augmentation import (
+    Draw,
+    Draws,
+    distort,
+    draw,
+    draws,
+    reached_context,
+    warped_targets,
+)
 from phonemes.training.params import UNDISTORTED
 
 BATCH, WIDTH, BANDS = 500, 9, 12
@@ -126,3 +134,24 @@ def test_windows_of_one_frame_and_one_band_can_be_distorted():
         time_masks=1, band_masks=1,
     )  # fmt: skip
     assert distorted(torch.ones(BATCH, 1, 1), augment).isfinite().all()
+
+
+@pytest.mark.parametrize(("context", "time_warp"), [(3, 0.3), (3, 0.17), (4, 0.5)])
+def test_targets_are_the_labels_of_the_frames_that_a_warped_window_shows(context, time_warp):
+    k = 8  # the window is wide enough for the farthest target
+    augment = augmented(time_warp=time_warp)
+    reach = reached_context(context, augment)
+    torch.manual_seed(0)
+    codes = torch.randint(0, 1000, (BATCH, 2 * k + 1))  # what each frame is
+    drawn = draw(augment, codes[:, :, None].float())
+    positions = torch.arange(2 * k + 1.0).expand(BATCH, -1)[:, :, None]
+    shown = distort(positions, augment, drawn)[:, k - context : k + context + 1, 0]
+    expected = codes.gather(1, (shown + 0.5).floor().long())
+    stored = codes[:, k - reach : k + reach + 1]
+    assert torch.equal(warped_targets(stored, context, augment, drawn), expected)
+    assert not torch.equal(expected, codes[:, k - context : k + context + 1])
+
+
+def test_without_a_warp_targets_reach_no_farther_than_they_are():
+    assert [reached_context(n, augmented(gain=0.3)) for n in (0, 1, 15)] == [0, 1, 15]
+    assert [reached_context(n, augmented(time_warp=0.3)) for n in (0, 1, 5, 15)] == [0, 1, 7, 20]

@@ -115,11 +115,15 @@ def gather_kernel(
     mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise, time_mask_width,
     band_mask_width, firsts, counts,
     BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
-    LABELS: tl.constexpr, R: tl.constexpr, U: tl.constexpr, G: tl.constexpr,
+    STORED: tl.constexpr, TARGETS: tl.constexpr, R: tl.constexpr, U: tl.constexpr,
+    G: tl.constexpr,
     AUGMENT: tl.constexpr, WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
-    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, MOVE: tl.constexpr,
 ):  # fmt: skip
-    """Copy the windows and labels, LABELS of each, of the batch under the cursor; count the step.
+    """Copy the windows and targets of the batch under the cursor; count the step.
+
+    A frame has STORED labels, from which the TARGETS of its window are taken: those of the
+    frames that the window shows, where the time axis is warped.
 
     Windows are distorted and pooled: mean i is of `counts[i]` frames, at most MOST, from
     `firsts[i]` on. They are made in units of G bands of a frame, so that a thread has them all
@@ -130,15 +134,19 @@ def gather_kernel(
     row = tl.program_id(0) * R + tl.arange(0, R)
     here = row < batch
     frame = tl.load(order + tl.load(cursor) * batch + row, mask=here, other=0)
-    for each in range(0, LABELS):
-        label = tl.load(labels + frame * LABELS + each, mask=here)
-        tl.store(targets + row * LABELS + each, label, mask=here)
     start = tl.load(starts + frame, mask=here, other=0).to(tl.int64)
     source = (frames + start * BANDS)[:, None, None]
     target = (windows + row.to(tl.int64) * WIDTH)[:, None, None]
     # not the count of steps, which another program may have raised by now
     key = hash32(step_key(epoch, salt) + tl.load(cursor).to(tl.uint32))
     rows = row[:, None, None]
+    pace = 1.0
+    if MOVE:
+        pace = 1 + time_warp * (2 * uniform(key, row, TIME_WARP) - 1)
+    for each in range(0, TARGETS):
+        offset = tl.floor((each - TARGETS // 2) * pace + 0.5).to(tl.int32) + STORED // 2
+        label = tl.load(labels + frame * STORED + offset, mask=here)
+        tl.store(targets + row * TARGETS + each, label, mask=here)
     for begin in range(0, WIDTH // G, U):
         unit = begin + tl.arange(0, U)[:, None]
         there = here[:, None, None] & (unit < WIDTH // G)
@@ -195,7 +203,7 @@ def gather(
     """Fill `windows`, (B, S C), and `targets`, (B, D), with the batch under the cursor.
 
     Args:
-        split: on the device.
+        split: on the device; its labels reach as far as `augmentation.reached_context`.
         order: (S B,) int64, frames of the split.
         cursor: (1,) int64, the step of the epoch.
         epoch: () int64, from 0.
@@ -206,6 +214,7 @@ def gather(
         augment: how windows are distorted.
         salt: seed of what is drawn.
     """
+    assert split.labels is not None
     batch, bands = len(windows), split.bands
     kernel = gather_kernel[(triton.cdiv(batch, TILE[0]),)]
     kernel(
@@ -213,10 +222,10 @@ def gather(
         batch, salt, augment.mel_scale, augment.mel_shift, augment.time_warp, augment.gain,
         augment.spectral_tilt, augment.noise, augment.time_mask_width, augment.band_mask_width,
         pooling.firsts, pooling.counts, bands, split.windows.shape[1] // bands, windows.shape[1],
-        pooling.most, targets.shape[1], *TILE, math.gcd(8, bands),
+        pooling.most, split.labels[0].numel(), targets.shape[1], *TILE, math.gcd(8, bands),
         AUGMENT=augment.any(),
         WARP=augment.mel_scale + augment.mel_shift + augment.time_warp > 0,
         COLOR=augment.gain + augment.spectral_tilt > 0,
         NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks, BAND_MASKS=augment.band_masks,
-        num_warps=WARPS,
+        MOVE=augment.time_warp > 0, num_warps=WARPS,
     )  # fmt: skip

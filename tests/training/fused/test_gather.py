@@ -11,7 +11,13 @@ from phonemes.context import DataParams, window_starts
 from phonemes.inference import windows as plain
 from phonemes.inference.windows import to_device
 from phonemes.storage.layout import HostSplit
-from phonemes.training.augmentation import Draws, distort, draws
+from phonemes.training.augmentation import (
+    Draws,
+    distort,
+    draws,
+    reached_context,
+    warped_targets,
+)
 from phonemes.training.fused.gather import Pooling, gather
 from phonemes.training.params import UNDISTORTED
 
@@ -69,7 +75,8 @@ def check(change, bands, k, widths=None, targets=1, dtype=torch.float32):
     widths = widths or (1,) * (2 * k + 1)
     rng = np.random.default_rng(0)
     frames = rng.normal(0, 1, (FRAMES, bands)).astype(np.float32)
-    labels = rng.integers(0, 7, (FRAMES, targets))
+    reach = reached_context(targets // 2, augment)
+    labels = rng.integers(0, 70, (FRAMES, 2 * reach + 1))
     data = DataParams(k, "zero")
     host = HostSplit(frames, window_starts(LENGTHS, k, "zero"), labels)
     split = to_device(host, data, DEVICE, dtype)
@@ -90,7 +97,8 @@ def check(change, bands, k, widths=None, targets=1, dtype=torch.float32):
         means = [part.mean(1) for part in windows.split(widths, 1)]
         expected = torch.cat(means, 1)
         torch.testing.assert_close(filled.float().cpu(), expected, rtol=tolerance, atol=tolerance)
-        assert torch.equal(chosen.cpu(), torch.from_numpy(labels)[batch.cpu()])
+        stored = torch.from_numpy(labels)[batch.cpu()]
+        assert torch.equal(chosen.cpu(), warped_targets(stored, targets // 2, augment, drawn))
         assert steps.item() == 9 + number
         seen.append(drawn.uniform)
     assert not torch.equal(*seen)
@@ -135,3 +143,8 @@ def test_frames_are_copied_as_they_are_and_computed_on_in_float32():
 
 def test_windows_come_with_the_labels_of_all_their_targets():
     check({}, bands=4, k=1, targets=5)
+
+
+def test_targets_move_with_a_warped_time_axis_as_torch_moves_them():
+    check({"time_warp": 0.3}, bands=4, k=3, targets=5)
+    check({"time_warp": 0.17, "noise": 0.1}, bands=4, k=3, targets=7)
