@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -14,6 +15,13 @@ TRAINING = {"train": {"epochs": EPOCHS, "lr": 5e-4}}
 # one thread: two that wait for each other are many times slower on a busy machine
 ONE_THREAD = ENVIRONMENT | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 TIMED = ("frames_per_second", "seconds")  # columns of the history that no two runs share
+
+
+def run_on_one_thread(folder: Path, *command: str) -> str:
+    """Run a command that must succeed, as `helpers.run`; return what it printed."""
+    result = subprocess.run(command, cwd=folder, env=ONE_THREAD, text=True, capture_output=True)
+    assert result.returncode == 0, f"{command} failed:\n{result.stdout}\n{result.stderr}"
+    return result.stdout + result.stderr
 
 
 def copied(project: Path, folder: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers import STAGES, ran, run_stages, set_params
-from pipeline.outcomes import ONE_THREAD, copied, outcome, outputs, remove
+from pipeline.outcomes import ONE_THREAD, copied, outcome, outputs, remove, run_on_one_thread
 
 pytestmark = pytest.mark.heavy
 
@@ -54,10 +54,7 @@ def by_dvc(reproduced, tmp_path_factory) -> Callable[[str], Outputs]:
             pytest.importorskip("espeakng_loader")
             folder = copied(reproduced, tmp_path_factory.mktemp("by_dvc") / "project")
             set_params(SPEECH, folder)
-            printed = subprocess.check_output(
-                ["dvc", "repro"], cwd=folder, env=ONE_THREAD, text=True
-            )
-            assert ran(printed) == [*STAGES]
+            assert ran(run_on_one_thread(folder, "dvc", "repro")) == [*STAGES]
             made[source] = outcome(folder)
         return made[source]
 
