@@ -22,8 +22,10 @@ class AudioParams:
 
     layout: Annotated[str, Choice(("textgrid", "librispeech", "timit", "arctic"))]
     alignments: Annotated[str, Text(empty="next to the audio")]
-    tier: Annotated[str, Text()]  # of a TextGrid
+    unaligned: Annotated[str, Choice(("refuse", "skip"))]
+    tier: Annotated[str, Text()]  # of a TextGrid, a name or a pattern
     phonemes: Annotated[str, Choice(("arpabet-stress", "arpabet-plain", "timit"))]
+    map: Annotated[str, Text(empty="the names of corpus.audio.phonemes")]
     speaker: Annotated[str, Text()]  # folder, or a regular expression with group 1
     split: Annotated[str, Choice(("folder", "list", "share"))]
     speakers: Annotated[str, Text(empty="no list")]

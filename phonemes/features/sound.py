@@ -10,9 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.errors import InputError
+from phonemes.errors import InputError, raise_true_cause
+from phonemes.features.containers import missing_bytes
 
 _RATES = range(1000, 400_001)  # Hz; any other rate in a header means that it is damaged
+# of libsndfile; of others, some lossy, nothing says whether a file is whole
+_FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "NIST", "FLAC")
+_CANCELLED = 0.1  # of the level that independent channels have when averaged
 
 
 class Sound(NamedTuple):
@@ -26,23 +30,63 @@ def read_sound(path: Path) -> Sound:
     """Read a recording, averaged over its channels, at its own sample rate.
 
     Raises:
-        InputError: it cannot be read, or its header or samples are damaged.
+        InputError: it cannot be read, its header or samples are damaged, it is cut short, or
+            its channels cancel each other; or the machine lacks what reading takes, as memory
+            for as many samples as the header claims.
     """
     import soundfile
 
     if not path.is_file():  # a pipe would never end
         raise InputError(f"cannot read {path}: it is not a file; put the recording in its place")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (S, channels)
+        with soundfile.SoundFile(path) as file:
+            rate, declared, kind = file.samplerate, file.frames, file.format
+            samples = file.read(dtype="float32", always_2d=True)  # (S, channels)
+        missing = missing_bytes(path)
     except (OSError, ValueError, MemoryError, soundfile.SoundFileError) as error:
+        raise_true_cause(_system_error(path) or error, path)
         raise InputError(
             f"cannot read {path}: {error}; expected whole wav, flac or uncompressed NIST sphere"
         ) from None
+    if kind not in _FORMATS:
+        raise InputError(f"{path} is {kind} by its content; convert it to wav or flac")
+    if missing or len(samples) < declared:
+        raise InputError(
+            f"{path} is cut short: its header declares more sound than the {len(samples)} samples "
+            "that are there; copy or download it again"
+        )
     if rate not in _RATES:
         raise InputError(f"{path} claims {rate} samples a second; is it damaged?")
     if not np.isfinite(samples).all():
         raise InputError(f"{path} holds samples that are no finite numbers; write it again")
-    return Sound(samples.mean(axis=1), rate)
+    mean = samples.mean(axis=1)  # (S,)
+    if _cancel(samples, mean):
+        raise InputError(
+            f"{path}: its {samples.shape[1]} channels cancel each other when they are averaged; "
+            "one has its polarity reversed: invert it, or keep one channel"
+        )
+    return Sound(mean, rate)
+
+
+def _cancel(samples: NDArray[np.float32], mean: NDArray[np.float32]) -> bool:
+    """Return whether channels, (S, channels), are much louder than their mean, (S,), can be."""
+    count = samples.shape[1]
+    if count == 1 or not len(samples):
+        return False
+    levels = samples.std(axis=0, dtype=np.float64)  # (channels,)
+    independent = np.sqrt(np.square(levels).sum()) / count  # the mean's, without a relation
+    return bool(mean.std(dtype=np.float64) < _CANCELLED * independent)
+
+
+def _system_error(path: Path) -> OSError | None:
+    """Return why the system does not let a file be read, of which libsndfile does not say."""
+    try:
+        with path.open("rb") as file:
+            while file.read(2**20):
+                pass
+    except OSError as error:
+        return error
+    return None
 
 
 def resample(sound: Sound, rate: int) -> NDArray[np.float32]:

@@ -70,6 +70,76 @@ def test_a_corrupt_recording_is_named(content, message, tmp_path):
         read_sound(tmp_path / "a.wav")
 
 
+CONTAINERS = [
+    ("WAV", "PCM_16"),
+    ("WAV", "ULAW"),
+    ("WAVEX", "PCM_24"),
+    ("RF64", "PCM_16"),
+    ("W64", "PCM_16"),
+    ("AIFF", "PCM_16"),
+    ("AU", "PCM_16"),
+    ("NIST", "PCM_16"),
+    ("FLAC", "PCM_16"),
+]
+
+
+@pytest.mark.parametrize(("container", "subtype"), CONTAINERS)
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("lost", [2, 7, 0.02, 0.5, 0.9])
+def test_a_recording_that_was_cut_short_is_an_error(container, subtype, channels, lost, tmp_path):
+    path = tmp_path / "a.wav"
+    samples = np.stack([tone()] * channels, axis=1)
+    write(path, samples, format=container, subtype=subtype)
+    assert len(read_sound(path).samples) == 16000
+    content = path.read_bytes()
+    path.write_bytes(content[: -lost if lost > 1 else int(len(content) * (1 - lost))])
+    with pytest.raises(InputError, match=r"a\.wav( is cut short: .*copy or download it again|: )"):
+        read_sound(path)
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
+def test_a_header_written_to_a_pipe_declares_no_size(size, tmp_path):
+    path = write(tmp_path / "a.wav", tone())
+    content, unknown = path.read_bytes(), size.to_bytes(4, "little")
+    path.write_bytes(content[:4] + unknown + content[8:40] + unknown + content[44:])
+    assert len(read_sound(path).samples) == 16000
+
+
+def test_chunks_around_the_sound_do_not_matter(tmp_path):
+    path = write(tmp_path / "a.wav", tone())
+    content, note = path.read_bytes(), b"LIST\x05\0\0\0hello\0"
+    path.write_bytes(content[:36] + note * 300 + content[36:] + note)
+    assert len(read_sound(path).samples) == 16000
+    path.write_bytes(content[:36] + note * 300 + content[36:-5000])
+    with pytest.raises(InputError, match="is cut short"):
+        read_sound(path)
+
+
+@pytest.mark.parametrize("container", ["MP3", "OGG", "CAF"])
+def test_what_cannot_be_seen_to_be_whole_is_an_error(container, tmp_path):
+    path = write(tmp_path / "a.wav", tone(), format=container)
+    with pytest.raises(InputError, match=rf"a\.wav is {container} by its content; convert it"):
+        read_sound(path)
+
+
+@pytest.mark.parametrize("rest", [0, 0.02])
+def test_channels_that_cancel_each_other_are_an_error(rest, tmp_path):
+    noise = np.random.default_rng(0).normal(scale=0.1, size=16000)
+    path = write(tmp_path / "a.wav", np.stack([noise, -(1 - rest) * noise], axis=1))
+    with pytest.raises(InputError, match=r"a\.wav: its 2 channels cancel each other .*invert it"):
+        read_sound(path)
+
+
+@pytest.mark.parametrize("channels", [2, 16])
+def test_channels_may_be_silent_or_unlike(channels, tmp_path):
+    random = np.random.default_rng(0)
+    one = np.zeros((16000, channels))
+    one[:, 0] = random.normal(scale=0.1, size=16000)
+    for samples in (one, random.normal(scale=0.1, size=(16000, channels))):
+        found = read_sound(write(tmp_path / "a.wav", samples, subtype="FLOAT")).samples
+        assert found == pytest.approx(samples.mean(axis=1), abs=1e-6)
+
+
 def test_samples_that_are_no_numbers_are_an_error(tmp_path):
     path = write(tmp_path / "a.wav", np.array([0, np.nan] * 400), subtype="FLOAT")
     with pytest.raises(InputError, match=r"a\.wav holds samples that are no finite numbers"):

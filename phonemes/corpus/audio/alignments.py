@@ -2,17 +2,15 @@
 
 All become intervals in seconds, in order and without overlap; what lies between two
 intervals, or after the last, is silence. A frame gets the phone at its time in
-`log_mel.label_times`.
+`log_mel.label_times`. A TextGrid's times count from its own beginning.
 
-Names of phones are compared without case and without the brackets around "<eps>" or
-"[noise]". Silence has many spellings and is SIL, h# for TIMIT's labels. Spoken noise,
-such as MFA's spn, is SPN; the inventories without SPN call it silence. TIMIT's and
-festival's names become ARPAbet as in Lee and Hon's folding (`inventory.TIMIT_FOLDED`),
-but AO and ZH stay what they are and the flap dx is the T that dictionaries write. Of these
-vowels only the reduced ones (ax, ax-h, axr, ix) have a known stress, 0.
+An alignment has to be as long as its recording, but for roundings; .PHN and .lab do not
+give the recording's duration, and may leave its end unlabelled.
 """
 
 import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -21,20 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonemes.corpus.audio import textgrid
-from phonemes.corpus.audio.textgrid import Interval
-from phonemes.errors import InputError, did_you_mean
-from phonemes.inventory import INVENTORIES, TIMIT_FOLDED, VOWELS
+from phonemes.corpus.audio.files import composed
+from phonemes.corpus.audio.phones import NO_TABLE, phoneme
+from phonemes.corpus.audio.textgrid import Interval, Tier
+from phonemes.errors import InputError, raise_true_cause
 
-SILENCES = frozenset(["", *"sil silence sp ssil pau eps h# # p:".split()])  # p: is WebMAUS's
-NOISES = frozenset("spn nsn unk oov noise breath brth".split())
-TIMIT_TO_ARPABET = TIMIT_FOLDED | {"ao": "AO", "zh": "ZH", "dx": "T"}
-REDUCED = {"ax": "AH0", "ax-h": "AH0", "axr": "ER0", "ix": "IH0"}
-
-ROUNDING = 0.05  # s; an alignment may miss the recording's end by this
-# s; .PHN and .lab give no duration. TIMIT's documentation: "the last END_SAMPLE in each
-# transcription file may be less than the actual last sample in the corresponding .wav file"
-UNLABELLED_TAIL = 0.5
-_OVERLAP = 0.001  # s; of times rounded to milliseconds
+# s and share of the recording; an alignment may miss the recording's end by the smaller one.
+# Rates that are taken for each other differ by 8 % at least, 44,100 and 48,000 Hz
+ROUNDING, ROUNDING_SHARE = 0.05, 0.05
+# the same for the end that .PHN and .lab leave unlabelled. TIMIT's documentation: "the last
+# END_SAMPLE in each transcription file may be less than the actual last sample in the
+# corresponding .wav file"
+TAIL, TAIL_SHARE = 0.5, 0.25
+RATES = (8000, 11025, 12000, 16000, 20000, 22050, 24000, 32000, 44100, 48000, 96000)  # Hz
+_ROUNDED = 0.0011  # s; neighbours whose times were rounded to milliseconds miss each other by less
 _HTS_SECOND = 10_000_000  # units of 100 ns
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _HTS_PHONE = re.compile(r"\^[^-]*-(.+?)\+")  # p1^p2-PHONE+p4=p5...
@@ -44,57 +42,92 @@ class Alignment(NamedTuple):
     """What is spoken in one recording."""
 
     intervals: list[Interval]  # at least one, ordered, not overlapping
-    duration: float | None  # s, of the recording; None where the format does not give it
+    duration: float | None = None  # s, of the recording; None where the format does not give it
+    origin: float = 0.0  # s; where the times began in the file: they count from there
+    rate: int | None = None  # Hz, of the samples that the file counts; None where it has times
 
 
 def read_alignment(path: Path, tier: str, rate: int) -> Alignment:
     """Read a .TextGrid (its `tier`), .PHN (in samples at `rate` Hz) or .lab file.
 
+    Args:
+        path: of the file.
+        tier: name of the interval tier, or a pattern with * or ? that one tier matches.
+        rate: of the recording.
+
     Raises:
         InputError: names the file, the line or time, and what is wrong.
     """
-    duration = None
-    if path.suffix.lower() == ".textgrid":
-        intervals, duration = _textgrid(path, tier)
+    suffix = path.suffix.lower()
+    if suffix == ".textgrid":
+        alignment = _textgrid(path, tier)
     else:
         text = _text(path)
-        if path.suffix.lower() == ".phn":
-            intervals = _columns(text, rate, path)
+        if suffix == ".phn":
+            alignment = Alignment(_columns(text, rate, path), rate=rate)
         elif "#" in map(str.strip, text.splitlines()):
-            intervals = _festival(text, path)
+            alignment = Alignment(_festival(text, path))
         else:
-            intervals = _columns(text, _HTS_SECOND, path)
-    if not any(interval.text.strip() for interval in intervals):
+            alignment = Alignment(_columns(text, _HTS_SECOND, path))
+    if not any(interval.text.strip() for interval in alignment.intervals):
         raise InputError(f"{path} has no phones")
-    for before, after in pairwise([Interval(0, 0, ""), *intervals]):
-        # the times of a TextGrid may be NaN, with which every comparison is false
-        if not max(before.start, before.end - _OVERLAP) <= after.start <= after.end:
+    for before, after in pairwise([Interval(0, 0, ""), *alignment.intervals]):
+        # a time in a text may be too large for a float, with which comparisons are false
+        if not max(before.start, before.end - _ROUNDED) <= after.start <= after.end:
             raise InputError(
                 f"{path}: {after.text!r} from {after.start:.3f} to {after.end:.3f} s follows "
                 f"{before.start:.3f} to {before.end:.3f} s; expected times that rise and do not "
                 "overlap"
             )
-    return Alignment(intervals, duration)
+    return alignment
 
 
 def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except OSError as error:
+        raise_true_cause(error, path)
         raise InputError(f"cannot read {path}: {error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8: {error}; save it as UTF-8") from None
 
 
-def _textgrid(path: Path, tier: str) -> tuple[list[Interval], float]:
-    tiers = textgrid.read(path)
-    for found in tiers:
-        if found.name == tier and found.intervals is not None:
-            return found.intervals, max([found.end, *(i.end for i in found.intervals)])
+def _textgrid(path: Path, wanted: str) -> Alignment:
+    """Return the only interval tier that is `wanted`, in seconds from the TextGrid's start."""
+    tier = _tier(textgrid.read(path), composed(wanted), path)
+    intervals = tier.intervals or []
+    for before, after in pairwise(intervals):
+        if before.start == after.start:
+            raise InputError(
+                f"{path}, tier {tier.name!r}: {before.text!r} and {after.text!r} start together, "
+                f"at {after.start:.3f} s; keep one"
+            )
+    shifted = [
+        Interval(start - tier.start, end - tier.start, text) for start, end, text in intervals
+    ]
+    end = max([tier.end, *(interval.end for interval in intervals)])
+    return Alignment(shifted, end - tier.start, tier.start)
+
+
+def _tier(tiers: list[Tier], wanted: str, path: Path) -> Tier:
+    """Return the interval tier of this name or, if none has it, the one that matches it."""
+    candidates = [
+        (number, tier) for number, tier in enumerate(tiers, 1) if tier.intervals is not None
+    ]
+    found = [each for each in candidates if composed(each[1].name) == wanted]
+    found = found or [each for each in candidates if fnmatchcase(composed(each[1].name), wanted)]
+    if len(found) == 1:
+        return found[0][1]
+    if found:
+        places = ", ".join(f"tier {number} {tier.name!r}" for number, tier in found)
+        raise InputError(
+            f"{path} has {len(found)} interval tiers for corpus.audio.tier, {wanted!r}: {places}; "
+            "rename or remove all but one, or set corpus.audio.tier to what only one matches"
+        )
     names = [f"{t.name} (points)" if t.intervals is None else t.name for t in tiers]
     raise InputError(
-        f"{path} has no interval tier {tier!r}; set corpus.audio.tier to one of its tiers: "
-        f"{', '.join(names) or 'none'}"
+        f"{path} has no interval tier {wanted!r}; set corpus.audio.tier to one of its tiers, or to "
+        f"a pattern such as '* - phones' where names differ: {', '.join(names) or 'it has none'}"
     )
 
 
@@ -131,42 +164,13 @@ def _festival(text: str, path: Path) -> list[Interval]:
     return intervals
 
 
-def phoneme(phone: str, phonemes: str, where: str) -> int:
-    """Return the label of a phone's name in the inventory named `phonemes`.
-
-    Raises:
-        InputError: the phone is unknown, or a vowel without stress where stress is asked for.
-    """
-    inventory = INVENTORIES[phonemes]
-    name = phone.strip().strip("<>[]{}()+").lower()
-    if name in SILENCES and name not in inventory:
-        return 0  # every inventory begins with its silence
-    if name in NOISES:
-        return inventory.index("SPN") if "SPN" in inventory else 0
-    if phonemes == "arpabet-stress":
-        name = REDUCED.get(name, TIMIT_TO_ARPABET.get(name, name.upper()))
-        if name in VOWELS:
-            raise InputError(
-                f"{where}: vowel {phone!r} has no stress digit; set corpus.audio.phonemes: "
-                "arpabet-plain"
-            )
-    elif phonemes == "arpabet-plain":
-        name = TIMIT_TO_ARPABET.get(name, name.upper())
-        name = name[:-1] if name[:-1] in VOWELS and name[-1] in "012" else name
-    if name not in inventory:
-        raise InputError(
-            f"{where}: phone {phone!r} is not in corpus.audio.phonemes: {phonemes}"
-            f"{did_you_mean(name, inventory)}"
-        )
-    return inventory.index(name)
-
-
 def frame_labels(
     alignment: Alignment,
     times: NDArray[np.float64],
     seconds: float,
     phonemes: str,
     where: str,
+    table: Mapping[str, str] = NO_TABLE,
 ) -> NDArray[np.int16]:
     """Return the label of the phone at each frame's time.
 
@@ -176,26 +180,55 @@ def frame_labels(
         seconds: how long the recording is.
         phonemes: names the inventory, as in corpus.audio.phonemes.
         where: the alignment's file, for messages.
+        table: phonemes of phones, from `phones.read_table`.
 
     Returns:
-        (T,) labels; silence between intervals and beyond the last.
+        (T,) labels; silence between intervals and beyond the last. A gap of rounded times is
+        none: the phone before it lasts until the next one.
 
     Raises:
         InputError: a phone is unknown, or recording and alignment differ in length.
     """
-    intervals, duration = alignment
+    _check_length(alignment, seconds, where)
+    starts, ends, phones = map(list, zip(*alignment.intervals, strict=True))
+    labels = [
+        phoneme(phone, phonemes, f"{where}, {start:.3f} s", table)
+        for start, phone in zip(starts, phones, strict=True)
+    ]
+    for place, start in enumerate(starts[1:]):
+        if start - ends[place] <= _ROUNDED:
+            ends[place] = start
+    inside = np.searchsorted(starts, times, side="right") - 1  # (T,), -1 before the first
+    spoken = (inside >= 0) & (times < np.array(ends)[inside])
+    return np.where(spoken, np.array(labels, np.int16)[inside], np.int16(0))
+
+
+def _check_length(alignment: Alignment, seconds: float, where: str) -> None:
+    """Refuse an alignment that does not belong to a recording of `seconds`."""
+    intervals, duration, origin, rate = alignment
     last = intervals[-1].end if duration is None else duration
-    tail = UNLABELLED_TAIL if duration is None else ROUNDING
-    if not last - ROUNDING <= seconds <= last + tail:
+    if abs(origin) > _ROUNDED and abs(seconds - (origin + last)) < abs(seconds - last):
+        raise InputError(
+            f"{where}: its times run from {origin:.3f} to {origin + last:.3f} s, those of its "
+            f"recording from 0 to {seconds:.3f} s; shift its times so that both begin at 0 (in "
+            "Praat: Modify, Modify times), or take the recording that it belongs to"
+        )
+    meant = [other for other in RATES if rate and _ends_with(last * rate / other, seconds)]
+    if meant and not _ends_with(last, seconds):
+        raise InputError(
+            f"{where}: it ends at {last:.3f} s if it counts samples at {rate} Hz, the rate of its "
+            f"recording of {seconds:.3f} s, and fits samples at {meant[0]} Hz; take the recording "
+            "at that rate, or write the alignment anew"
+        )
+    tail = min(TAIL, TAIL_SHARE * seconds) if duration is None else 0.0
+    slack = min(ROUNDING, ROUNDING_SHARE * seconds)
+    if not last - slack <= seconds <= last + max(slack, tail):
         raise InputError(
             f"{where}: the alignment is {last:.3f} s long, its recording {seconds:.3f} s; "
             "do they belong together, at the same speed?"
         )
-    starts, ends, phones = zip(*intervals, strict=True)
-    labels = [
-        phoneme(phone, phonemes, f"{where}, {start:.3f} s")
-        for start, phone in zip(starts, phones, strict=True)
-    ]
-    inside = np.searchsorted(starts, times, side="right") - 1  # (T,), -1 before the first
-    spoken = (inside >= 0) & (times < np.array(ends)[inside])
-    return np.where(spoken, np.array(labels, np.int16)[inside], np.int16(0))
+
+
+def _ends_with(last: float, seconds: float) -> bool:
+    """Return whether the end of an alignment is the end of its recording, but for roundings."""
+    return abs(seconds - last) <= ROUNDING_SHARE * seconds

@@ -11,15 +11,15 @@ and without suffix; names come in the same order on every machine.
     arctic       SPEAKER/wav/NAME.wav              SPEAKER/lab/NAME.lab
 
 Alignments lie next to the recordings or, under the same relative paths, in the folder
-corpus.audio.alignments. Other files, and hidden ones, are ignored.
+corpus.audio.alignments. Other files, and hidden ones, are ignored. All lie in corpus.path.
 """
 
-import glob
-import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from phonemes.corpus.audio.speakers import listing, places
+from phonemes.corpus.audio.files import composed, contained, find_files, listing
+from phonemes.corpus.audio.speakers import places
 from phonemes.corpus.params import AudioParams
 from phonemes.errors import InputError
 from phonemes.storage.layout import SPLITS
@@ -39,7 +39,6 @@ LAYOUTS = {
     "timit": Layout((".wav",), ".PHN"),
     "arctic": Layout((".wav",), ".lab", ("wav", "lab")),
 }
-_NO_TEXT = re.compile("[\ud800-\udfff]")  # how Python reads bytes in a name that are no UTF-8
 
 
 class Recording(NamedTuple):
@@ -51,76 +50,138 @@ class Recording(NamedTuple):
     alignment: Path | None  # None in an unlabelled test split
 
 
-def find_recordings(path: Path, audio: AudioParams) -> dict[str, list[Recording]]:
-    """Return each split's recordings, in order of their names.
+class Found(NamedTuple):
+    """The recordings of a corpus, and what is there and not used."""
+
+    splits: dict[str, list[Recording]]  # in order of their names
+    notes: list[str]  # how many were left out and why, a line for each reason
+
+
+def find_recordings(path: Path, audio: AudioParams) -> Found:
+    """Return each split's recordings.
 
     Raises:
         InputError: names what is missing, left over or ambiguous, and the fix.
     """
     layout = LAYOUTS[audio.layout]
     audio_folder, alignment_folder = layout.folders or (None, None)
-    files = _by_name(path, layout.audio, audio_folder)
+    files = _by_name(path, path, layout.audio, audio_folder)
     if not files:
         raise InputError(
             f"{path} holds no {' or '.join(layout.audio)} file in layout {audio.layout}; check "
             "corpus.path and corpus.audio.layout"
         )
-    alignments_path = path / audio.alignments
-    alignments = _by_name(alignments_path, (layout.alignment.lower(),), alignment_folder)
-    partners = {
-        name: str(file.parent.parent / alignment_folder / file.stem) if alignment_folder else name
-        for name, file in files.items()
-    }
-    left_over = alignments.keys() - partners.values()
-    if left_over:
-        raise InputError(
-            f"{len(left_over)} alignments in {alignments_path} have no recording in {path}: "
-            f"{listing(str(alignments[name]) for name in left_over)}; add the recordings or move "
-            "the alignments out"
-        )
+    what = f"corpus.audio.alignments: {audio.alignments}"
+    alignments_path = contained(path / audio.alignments, path, what)
+    alignments = _by_name(alignments_path, path, (layout.alignment.lower(),), alignment_folder)
+    partners = {name: _partner(name, alignment_folder) for name in files}
+    notes = _left_over(alignments, set(partners.values()), alignments_path, path)
     splits: dict[str, list[Recording]] = {split: [] for split in SPLITS}
     for name, place in places(files, path, audio).items():
         partner = alignments.get(partners[name])
         alignment = None if partner is None else alignments_path / partner
         splits[place.split].append(Recording(name, place.speaker, path / files[name], alignment))
-    for split, recordings in splits.items():
-        unaligned = [recording for recording in recordings if recording.alignment is None]
-        if unaligned and (split != "test" or len(unaligned) < len(recordings)):
-            missing = (str(alignments_path / partners[recording.name]) for recording in unaligned)
-            raise InputError(
-                f"{len(unaligned)} of the {len(recordings)} recordings in {split} have no "
-                f"alignment: {listing(f'{name}{layout.alignment}' for name in missing)}; add them, "
-                "move the recordings out of corpus.path, or check corpus.audio.alignments"
-            )
-    return splits
+    wanted = {
+        name: str(alignments_path / partner) + layout.alignment
+        for name, partner in partners.items()
+    }
+    aligned = {
+        split: _aligned(split, recordings, wanted, audio) for split, recordings in splits.items()
+    }
+    missing = {split: len(splits[split]) - len(aligned[split]) for split in SPLITS}
+    if any(missing.values()):
+        counts = ", ".join(f"{count} of {split}" for split, count in missing.items() if count)
+        notes.append(f"left out {sum(missing.values())} recordings without alignment: {counts}")
+    return Found(aligned, notes)
 
 
-def _by_name(path: Path, suffixes: tuple[str, ...], folder: str | None) -> dict[str, PurePosixPath]:
-    """Return the files under `path`, relative to it, by their names and sorted.
+def _partner(name: str, folder: str | None) -> str:
+    """Return the name of a recording's alignment; `folder` holds it, where not the same does."""
+    path = PurePosixPath(name)
+    return str(path.parent.parent / folder / path.name) if folder else name
+
+
+def _left_over(
+    alignments: Mapping[str, PurePosixPath], partners: set[str], alignments_path: Path, path: Path
+) -> list[str]:
+    """Return a note on alignments without recording; refuse those that have to have one.
+
+    Published alignments cover more than what was downloaded: those in folders that hold none
+    of a recording are ignored, unless they are those that a recording elsewhere lacks.
+    """
+    left_over = sorted(alignments.keys() - partners)
+    folders = {PurePosixPath(partner).parent for partner in partners}
+    lacking = {PurePosixPath(partner).name for partner in partners - alignments.keys()}
+    wrong = [
+        name
+        for name in map(PurePosixPath, left_over)
+        if name.parent in folders or name.name in lacking
+    ]
+    if wrong:
+        raise InputError(
+            f"{len(wrong)} alignments in {alignments_path} have no recording in {path}: "
+            f"{listing(str(alignments[str(name)]) for name in wrong)}; add the recordings or move "
+            "the alignments out"
+        )
+    if not left_over:
+        return []
+    below = sorted({name.partition("/")[0] for name in left_over})
+    return [
+        f"ignored {len(left_over)} alignments in folders without recordings, below {listing(below)}"
+    ]
+
+
+def _aligned(
+    split: str, recordings: list[Recording], wanted: Mapping[str, str], audio: AudioParams
+) -> list[Recording]:
+    """Return the recordings that have an alignment, or all of a test split where none has one.
 
     Args:
-        path: the corpus, or the folder of its alignments.
-        suffixes: in lower case, of the files wanted.
-        folder: name of the folders that they lie in; None for any.
+        split: their split.
+        recordings: of the split.
+        wanted: the alignment's file of each recording, by its name.
+        audio: corpus.audio: whether those without alignment are left out or refused.
     """
-    if not path.is_dir():
-        raise InputError(f"{path} is no folder; check corpus.path and corpus.audio.alignments")
-    # Path.rglob follows no links to folders before Python 3.13
-    found = glob.iglob("**/*", root_dir=path, recursive=True)  # noqa: PTH207
+    unaligned = [recording for recording in recordings if recording.alignment is None]
+    if split == "test" and len(unaligned) == len(recordings):
+        return recordings
+    if unaligned and (audio.unaligned == "refuse" or len(unaligned) == len(recordings)):
+        leave = ""
+        if len(unaligned) < len(recordings):
+            leave = ", set corpus.audio.unaligned to skip, which leaves them out"
+        raise InputError(
+            f"{len(unaligned)} of the {len(recordings)} recordings in {split} have no "
+            f"alignment: {listing(wanted[recording.name] for recording in unaligned)}; add them"
+            f"{leave}, move the recordings out of corpus.path, or check corpus.audio.alignments"
+        )
+    return [recording for recording in recordings if recording.alignment is not None]
+
+
+def _by_name(
+    folder: Path, root: Path, suffixes: tuple[str, ...], parent: str | None
+) -> dict[str, PurePosixPath]:
+    """Return the files under `folder`, relative to it, by their names in NFC and in their order.
+
+    Args:
+        folder: the corpus, or the folder of its alignments.
+        root: the corpus.
+        suffixes: in lower case, of the files wanted.
+        parent: name of the folders that they lie in; None for any.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; check corpus.path and corpus.audio.alignments")
+    found = find_files(folder, root, suffixes, parent)
     files: dict[str, PurePosixPath] = {}
-    for file in sorted(PurePosixPath(Path(name).as_posix()) for name in found):
-        if file.suffix.lower() not in suffixes or folder not in (None, file.parent.name):
-            continue
-        name = str(file.with_suffix(""))
-        if _NO_TEXT.search(name):
-            raise InputError(f"{str(path / file)!r}: its name is not UTF-8; rename the file")
+    for path, file in sorted((PurePosixPath(composed(str(file))), file) for file in found):
+        name = str(path.with_suffix(""))
         if name.endswith(".WAV"):  # TIMIT is often copied with a NAME.WAV.wav next to NAME.WAV
             name = name.removesuffix(".WAV")
             if name in files:
                 continue
         if name in files:
             raise InputError(
-                f"{path / files[name]} and {path / file} are one utterance by their names; keep one"
+                f"{folder / files[name]} and {folder / file} are one utterance by their names; "
+                "keep one"
             )
         files[name] = file
     return files

@@ -1,14 +1,14 @@
 """Recordings with alignments: wav, flac and NIST sphere with TextGrid, .PHN or .lab.
 
 `recordings` finds the files, `alignments` reads which phone is spoken when and
-`phonemes.features` computes frames; this module makes an utterance of each recording, in
+`frames` computes frames; this module makes an utterance of each recording, in
 several processes.
 """
 
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -19,13 +19,17 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from phonemes.corpus.audio.alignments import frame_labels, read_alignment
+from phonemes.corpus.audio.frames import frames_of
+from phonemes.corpus.audio.phones import NO_TABLE, read_table
 from phonemes.corpus.audio.recordings import Recording, find_recordings
 from phonemes.corpus.params import AudioParams
+from phonemes.corpus.processes import end_with_parent
 from phonemes.corpus.source import Source, Utterance
 from phonemes.errors import InputError
-from phonemes.features.log_mel import FeatureParams, label_times, log_mel, mel_filters
-from phonemes.features.sound import read_sound, resample
+from phonemes.features.log_mel import FeatureParams, label_times, mel_filters
+from phonemes.features.sound import read_sound
 from phonemes.inventory import INVENTORIES
+from phonemes.storage.layout import Spelling
 
 RECORDINGS_A_PROCESS = 64  # fewest that repay the second or so in which a process starts
 
@@ -49,7 +53,7 @@ def open_source(
         InputError: names what is missing or wrong, and the fix; the iterators of the splits
             raise it too, for what only reading the files can show.
     """
-    for library in ("soundfile", "soxr", "parselmouth"):
+    for library in ("soundfile", "soxr"):
         try:
             import_module(library)
         except (ImportError, OSError) as error:  # OSError: the shared library is missing
@@ -57,32 +61,50 @@ def open_source(
                 f"corpus.source: audio needs {library} ({error}); run pip install -e '.[audio]'"
             ) from None
     mel_filters(features)  # refuses impossible features before any work
-    extract = partial(utterance, tier=audio.tier, phonemes=audio.phonemes, features=features)
+    extract = partial(
+        utterance,
+        tier=audio.tier,
+        phonemes=audio.phonemes,
+        features=features,
+        table=dict(read_table(path, audio)),
+    )
 
     def iterate(split: str, recordings: list[Recording]) -> Iterator[Utterance]:
         processes = min(jobs or os.cpu_count() or 1, len(recordings) // RECORDINGS_A_PROCESS)
         results = in_order(extract, recordings, processes)
         yield from tqdm(results, split, len(recordings), leave=False, disable=not progress)
 
-    splits = find_recordings(path, audio)
+    found = find_recordings(path, audio)
+    phonemes = INVENTORIES[audio.phonemes]
     return Source(
-        INVENTORIES[audio.phonemes],
-        {split: partial(iterate, split, recordings) for split, recordings in splits.items()},
+        phonemes,
+        {split: partial(iterate, split, recordings) for split, recordings in found.splits.items()},
+        spelling=partial(Spelling, True, phonemes),  # alignments are text
+        notes=lambda: found.notes,
     )
 
 
-def utterance(recording: Recording, tier: str, phonemes: str, features: FeatureParams) -> Utterance:
+def utterance(
+    recording: Recording,
+    tier: str,
+    phonemes: str,
+    features: FeatureParams,
+    table: Mapping[str, str] = NO_TABLE,
+) -> Utterance:
     """Compute one recording's frames and, where it has an alignment, labels.
+
+    Args:
+        recording: its files.
+        tier: of a TextGrid, a name or a pattern.
+        phonemes: names the inventory, as in corpus.audio.phonemes.
+        features: of the frames.
+        table: phonemes of phones, from `phones.read_table`.
 
     Raises:
         InputError: names the file and what is wrong with it.
     """
     sound = read_sound(recording.audio)
-    samples = resample(sound, features.sample_rate)
-    try:
-        frames = log_mel(samples, features)
-    except InputError as error:
-        raise InputError(f"{recording.audio}: {error}; drop the recording") from None
+    frames = frames_of(sound, features, recording.audio)
     labels = None
     if recording.alignment is not None:
         labels = frame_labels(
@@ -91,6 +113,7 @@ def utterance(recording: Recording, tier: str, phonemes: str, features: FeatureP
             len(sound.samples) / sound.rate,
             phonemes,
             str(recording.alignment),
+            table,
         )
     return Utterance(recording.name, recording.speaker, frames, labels, str(recording.audio))
 
@@ -117,7 +140,7 @@ def in_order(
     # spawned, as a fork copies the locks of threads that do not exist in the child
     spawn = multiprocessing.get_context("spawn")
     pending: deque[Future[Result]] = deque()
-    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+    with ProcessPoolExecutor(processes, spawn, initializer=end_with_parent) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))

@@ -5,19 +5,30 @@ the first folder, from a list, or as seeded shares of the speakers.
 """
 
 import re
+import signal
+import threading
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from phonemes.corpus.audio.files import composed, contained, listing
 from phonemes.corpus.params import AudioParams
-from phonemes.errors import InputError
+from phonemes.errors import InputError, raise_true_cause
 from phonemes.storage.layout import SPLITS
 
 SPLIT_NAMES = {"train": "train", "dev": "dev", "val": "dev", "test": "test"}
+PATTERN_SECONDS = 60.0  # that a pattern may take for all paths; a sound one takes below a second
+# how a pattern is given to DVC, which takes brackets and commas without quotes for its own
+PATTERN_EXAMPLE = """-S "corpus.audio.speaker='^([^_]+)_'\""""
+LONGEST_SHOWN = 200  # characters of a pattern in messages
+_NESTED = ("librispeech", "arctic")  # layouts with a folder between speaker and recording
+_PARTED = ("librispeech", "timit")  # layouts whose first folder is a part of the corpus
 _AUDIO_SUFFIX = re.compile(r"\.(wav|flac)$", re.IGNORECASE)
 
 
@@ -40,9 +51,9 @@ def places(files: Mapping[str, PurePosixPath], path: Path, audio: AudioParams) -
         InputError: a speaker or split cannot be found, or a split stays empty.
     """
     if audio.split == "list":
-        found = _listed(files, path / audio.speakers, audio)
+        found = _listed(files, path, audio)
     else:
-        speakers = {name: speaker_of(file, audio) for name, file in files.items()}
+        speakers = speakers_of(files, audio)
         if audio.split == "folder":
             splits = _by_folder(files)
         else:
@@ -58,34 +69,101 @@ def places(files: Mapping[str, PurePosixPath], path: Path, audio: AudioParams) -
     return found
 
 
+def speakers_of(files: Mapping[str, PurePosixPath], audio: AudioParams) -> dict[str, str]:
+    """Return the speaker of every recording; see `speaker_of`.
+
+    Raises:
+        InputError: as `speaker_of` does; or folders of one name, taken for one speaker, lie in
+            different folders; or the pattern takes longer than PATTERN_SECONDS.
+    """
+    with _limited(PATTERN_SECONDS, audio.speaker):
+        speakers = {name: speaker_of(file, audio) for name, file in files.items()}
+    if audio.speaker != "folder":
+        return speakers
+    homes: dict[str, PurePosixPath] = {}
+    for name, speaker in speakers.items():
+        home = _speaker_folder(files[name], audio)
+        first = len(home.parts) > 1 and (audio.split == "folder" or audio.layout in _PARTED)
+        place = PurePosixPath(*home.parts[1:]) if first else home  # without train, TEST, ...
+        other = homes.setdefault(speaker, place)
+        if speaker and other != place:
+            pattern = "^[^/]+/([^/]+)/" if first else "^([^/]+)/"
+            raise InputError(
+                f"corpus.audio.speaker: folder takes {other} and {place} for one speaker, "
+                f"{speaker}; say which part of the path is the speaker, as with "
+                f"-S \"corpus.audio.speaker='{pattern}'\", or '([^/]+)/[^/]+$' if they are one"
+            )
+    return speakers
+
+
 def speaker_of(file: PurePosixPath, audio: AudioParams) -> str:
-    """Return the speaker of a recording, "" where its folder is no speaker's.
+    """Return the speaker of a recording in NFC, "" where its folder is no speaker's.
 
     Raises:
         InputError: the path lacks the folders of its layout or does not match corpus.audio.speaker.
     """
     if audio.speaker != "folder":
-        try:
-            match = re.search(audio.speaker, str(file))
-            speaker = match and match[1]
-        except (re.error, IndexError) as error:
-            raise InputError(
-                f"corpus.audio.speaker is {audio.speaker!r}: {error}; expected folder or a regular "
-                "expression whose group 1 is the speaker, such as ^([^_]+)_"
-            ) from None
-        if not speaker:
+        match = _pattern(audio.speaker).search(composed(str(file)))
+        if not match or not match[1]:
             raise InputError(
                 f"corpus.audio.speaker: {audio.speaker!r} finds no speaker in {str(file)!r}"
             )
-        return speaker
-    folder = file.parent
-    if audio.layout in ("librispeech", "arctic"):
-        folder = folder.parent  # above the chapter or wav
+        return match[1]
+    folder = _speaker_folder(file, audio)
     if audio.layout == "librispeech" and not folder.name:
         raise InputError(f"{file}: layout librispeech expects SUBSET/SPEAKER/CHAPTER/NAME.flac")
     if audio.split == "folder" and len(folder.parts) < 2:
         return ""  # the folder of a split
     return folder.name
+
+
+def _speaker_folder(file: PurePosixPath, audio: AudioParams) -> PurePosixPath:
+    """Return the folder, in NFC, that names a recording's speaker."""
+    folder = PurePosixPath(composed(str(file.parent)))
+    return folder.parent if audio.layout in _NESTED else folder
+
+
+@lru_cache(maxsize=8)
+def _pattern(expression: str) -> re.Pattern[str]:
+    """Return corpus.audio.speaker compiled; refuse it for whatever Python refuses it."""
+    try:
+        pattern = re.compile(composed(expression))
+        reason = "" if pattern.groups else "it has no group"
+    except (ValueError, OverflowError, RecursionError, MemoryError, re.error) as error:
+        reason = str(error) or "it is too long"
+    if reason:
+        shown = expression if len(expression) <= LONGEST_SHOWN else f"{expression[:LONGEST_SHOWN]}…"
+        raise InputError(
+            f"corpus.audio.speaker is {shown!r}: {reason}; expected folder or a regular "
+            f"expression whose group 1 is the speaker, such as {PATTERN_EXAMPLE}"
+        )
+    return pattern
+
+
+@contextmanager
+def _limited(seconds: float, pattern: str) -> Iterator[None]:
+    """Refuse a pattern that is still searching after some seconds: it may never end.
+
+    Windows has no such timer; there the search goes on until Ctrl-C.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise InputError(
+            f"corpus.audio.speaker: {pattern[:LONGEST_SHOWN]!r} takes longer than {seconds:g} s; "
+            "avoid repetitions within repetitions, as in (a+)+"
+        )
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _by_folder(files: Mapping[str, PurePosixPath]) -> dict[str, str]:
@@ -133,40 +211,23 @@ def share_speakers(speakers: Iterable[str], audio: AudioParams) -> dict[str, str
     }
 
 
-def _listed(files: Mapping[str, PurePosixPath], path: Path, audio: AudioParams) -> dict[str, Place]:
+def _listed(
+    files: Mapping[str, PurePosixPath], corpus: Path, audio: AudioParams
+) -> dict[str, Place]:
     """Return the places of recordings from a CSV file with a row for each file or speaker."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of values beyond the header
-            table = pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
-    # a ValueError where it cannot be decoded or parsed
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
-        raise InputError(
-            f"cannot read corpus.audio.speakers, {path}: {str(error).strip()}; expected CSV in "
-            "UTF-8, each row as long as its header"
-        ) from None
+    what = f"corpus.audio.speakers: {audio.speakers}"
+    path = contained(corpus / audio.speakers, corpus, what)
+    table = _table(path)
     key = "file" if "file" in table else "speaker"
     if not {key, "split"} <= set(table):
         raise InputError(
             f"{path} has the columns {', '.join(map(str, table))}; expected split and file or "
             "speaker"
         )
-    rows: dict[str, tuple[str, str | None]] = {}  # split and, where listed, speaker
-    for line, row in enumerate(table.to_dict("records"), 2):
-        subject = _name(row["file"]) if key == "file" else row["speaker"]
-        split = SPLIT_NAMES.get(row["split"].lower())
-        if split is None:
-            raise InputError(
-                f"{path}, line {line}: split is {row['split']!r}; expected train, dev or test"
-            )
-        place = split, row.get("speaker")
-        if rows.setdefault(subject, place) != place:
-            raise InputError(f"{path}, line {line}: {key} {row[key]} has another place above")
-    subjects = {
-        name: name if key == "file" else speaker_of(file, audio) for name, file in files.items()
-    }
+    rows = _rows(table, key, path)
+    by_path = key == "speaker" or "speaker" not in table
+    speakers = speakers_of(files, audio) if by_path else {}
+    subjects = {name: name for name in files} if key == "file" else speakers
     unlisted = {name for name, subject in subjects.items() if subject not in rows}
     absent = rows.keys() - subjects.values()
     if unlisted or absent:
@@ -177,17 +238,44 @@ def _listed(files: Mapping[str, PurePosixPath], path: Path, audio: AudioParams) 
     found = {}
     for name, subject in subjects.items():
         split, speaker = rows[subject]
-        found[name] = Place(speaker_of(files[name], audio) if speaker is None else speaker, split)
+        found[name] = Place(speakers[name] if speaker is None else speaker, split)
     return found
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Return the list of files or speakers, all as text."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # of values beyond the header
+            return pd.read_csv(
+                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
+            )
+    # a ValueError where it cannot be decoded or parsed
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise_true_cause(error, path)
+        raise InputError(
+            f"cannot read corpus.audio.speakers, {path}: {str(error).strip()}; expected CSV in "
+            "UTF-8, each row as long as its header"
+        ) from None
+
+
+def _rows(table: pd.DataFrame, key: str, path: Path) -> dict[str, tuple[str, str | None]]:
+    """Return split and, where listed, speaker of each file or speaker, `key`, in NFC."""
+    rows: dict[str, tuple[str, str | None]] = {}
+    for line, row in enumerate(table.to_dict("records"), 2):
+        row = {str(column): composed(value) for column, value in row.items()}
+        subject = _name(row["file"]) if key == "file" else row["speaker"]
+        split = SPLIT_NAMES.get(row["split"].lower())
+        if split is None:
+            raise InputError(
+                f"{path}, line {line}: split is {row['split']!r}; expected train, dev or test"
+            )
+        place = split, row.get("speaker")
+        if rows.setdefault(subject, place) != place:
+            raise InputError(f"{path}, line {line}: {key} {row[key]} has another place above")
+    return rows
 
 
 def _name(file: str) -> str:
     """Return the name of the recording that a list calls `file`, with or without its suffix."""
     return str(PurePosixPath(_AUDIO_SUFFIX.sub("", file.replace("\\", "/"))))
-
-
-def listing(names: Iterable[str]) -> str:
-    """Return the first few of some names, in order, and how many more there are."""
-    ordered = sorted(names)
-    more = f" and {len(ordered) - 3} more" if len(ordered) > 3 else ""
-    return ", ".join(ordered[:3]) + more

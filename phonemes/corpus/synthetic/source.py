@@ -6,7 +6,6 @@ process holds a few minutes of speech at most.
 """
 
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -21,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from phonemes.corpus.params import SyntheticParams
+from phonemes.corpus.processes import end_with_parent
 from phonemes.corpus.source import Source, Utterance
 from phonemes.corpus.synthetic.prompts import read_lexicon, write_prompts
 from phonemes.corpus.synthetic.sessions import Session, hold_session
@@ -143,6 +143,11 @@ def _receive(session: Session, process: SpawnProcess, receiver: Connection) -> l
         utterances: list[Utterance] = receiver.recv()
     except EOFError:
         process.join()
+        if process.exitcode == -9:  # SIGKILL
+            raise InputError(
+                f"voice {session.voice}: its process was killed, probably for lack of memory; "
+                "lower runtime.jobs"
+            ) from None
         raise RuntimeError(
             f"voice {session.voice}: its process ended with exit code {process.exitcode}; its own "
             "error, if it printed one, is above"
@@ -154,5 +159,5 @@ def _receive(session: Session, process: SpawnProcess, receiver: Connection) -> l
 
 def _work(sender: Connection, session: Session, features: FeatureParams) -> None:
     """Send the utterances of a session; this runs in a fresh process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this one
+    end_with_parent()
     sender.send(hold_session(session, features))

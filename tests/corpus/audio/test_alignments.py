@@ -1,6 +1,5 @@
 """Every frame gets the phone spoken at its time, whatever the format and its names of phones."""
 
-from importlib.util import find_spec
 from itertools import pairwise
 
 import numpy as np
@@ -8,14 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phonemes.corpus.audio.alignments import Alignment, frame_labels, phoneme, read_alignment
+from phonemes.corpus.audio.alignments import RATES, Alignment, frame_labels, read_alignment
 from phonemes.corpus.audio.textgrid import Interval
 from phonemes.errors import InputError
-from phonemes.inventory import ARPABET_PLAIN, ARPABET_STRESS, INVENTORIES, TIMIT
+from phonemes.inventory import INVENTORIES
 
-needs_praat = pytest.mark.skipif(
-    find_spec("parselmouth") is None, reason="parselmouth, which reads TextGrids, is not installed"
-)
 TEXTGRID = """File type = "ooTextFile"
 Object class = "TextGrid"
 
@@ -58,7 +54,6 @@ def labels_of(intervals, times, phonemes="arpabet-stress", seconds=1.5, duration
 # Formats
 
 
-@needs_praat
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("suffix", [".TextGrid", ".textgrid"])
 def test_one_tier_of_a_textgrid_is_read(suffix, encoding, read):
@@ -79,7 +74,6 @@ def test_a_missing_file_is_named(tmp_path):
         read_alignment(tmp_path / "missing.lab", "phones", 16000)
 
 
-@needs_praat
 @pytest.mark.parametrize("tier", ["phone", "tones"])
 def test_a_missing_tier_is_an_error_that_names_the_tiers_there_are(tier, read):
     with pytest.raises(
@@ -90,17 +84,17 @@ def test_a_missing_tier_is_an_error_that_names_the_tiers_there_are(tier, read):
 
 def test_phn_counts_samples_at_the_rate_of_the_audio(read):
     timit = [(0.0, 0.5, "h#"), (0.5, 0.9, "aa"), (0.9, 1.4, "b")]
-    assert read(PHN, ".phn") == (timit, None)
+    assert read(PHN, ".phn") == Alignment(timit, rate=16000)
     assert read(PHN, ".phn", rate=8000).intervals[-1].end == 2.8
 
 
 def test_festival_labels_give_the_ends_after_a_header(read):
     festival = [(0.0, 0.5, "pau"), (0.5, 0.9, "aa"), (0.9, 0.9, "sp"), (0.9, 1.4, "b")]
-    assert read(FESTIVAL, ".lab") == (festival, None)
+    assert read(FESTIVAL, ".lab") == Alignment(festival)
 
 
 def test_hts_labels_count_units_of_100_ns_and_may_carry_context(read):
-    assert read(HTS, ".lab") == ([(0.0, 0.5, "pau"), (0.5, 0.9, "aa"), (0.9, 1.4, "b")], None)
+    assert read(HTS, ".lab") == Alignment([(0.0, 0.5, "pau"), (0.5, 0.9, "aa"), (0.9, 1.4, "b")])
 
 
 @pytest.mark.parametrize(
@@ -126,16 +120,15 @@ def test_a_message_says_what_is_wrong_and_where(text, suffix, message, read):
         read(text, suffix)
 
 
-@needs_praat
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("0.5 0.9", "0.4 0.9", r"a\.TextGrid: 'AA1' from 0.400 to 0.900 s follows 0.000 to 0.500"),
         ("0.9 1.4", "0.3 0.4", r"'B' from 0.300 to 0.400 s follows"),
-        ("0.5 0.9", "0.9 0.9", "do items of a tier start together"),
+        ("0.5 0.9", "0.9 0.9", "tier 'phones': 'AA1' and 'B' start together, at 0.900 s; keep one"),
         ("0 0.5", "-1 0.5", r"'sil' from -1.000 to 0.500 s follows .*; expected times that rise"),
-        ("0.9 1.4", "0.9 --undefined--", r"'B' from 0.900 to nan s follows"),
-        ('3\n0 0.5 "sil"', '2\n0 0.5 "sil"', "more than the file declares"),
+        ("0.9 1.4", "0.9 --undefined--", "line 12: '--undefined--' is no number"),
+        ('3\n0 0.5 "sil"', '2\n0 0.5 "sil"', "more items than it declares"),
         ('3\n0 0.5 "sil"\n0.5 0.9 "AA1"\n0.9 1.4 "B"', '1\n0 1.5 " "', "has no phones"),
     ],
 )
@@ -143,6 +136,70 @@ def test_a_message_says_what_is_wrong_in_a_textgrid(old, new, message, read):
     assert old in TEXTGRID
     with pytest.raises(InputError, match=message):
         read(TEXTGRID.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("names", "tier"),
+    [
+        (("phones", "words"), "phones"),
+        (("s0 - words", "s0 - phones"), "* - phones"),
+        (("s?", "s1"), "s?"),  # a name comes before a pattern
+        (("[a]", "a"), "[a]"),
+        (("Ame\u0301lie - phones", "x"), "Amélie - *"),
+    ],
+)
+def test_a_tier_may_be_given_by_its_name_or_a_pattern(names, tier, read):
+    place = next(n for n, name in enumerate(names) if name not in ("words", "s0 - words", "x"))
+    text = two_tiers(*names)
+    assert read(text, tier=tier).intervals[0].text == str(place)
+
+
+def two_tiers(first, second):
+    """Return a TextGrid of two tiers with one interval each, which tells its place."""
+    tiers = [f'"IntervalTier" "{name}" 0 1 1 0 1 "{n}"' for n, name in enumerate((first, second))]
+    return "\n".join(['"ooTextFile"', '"TextGrid" 0 1 <exists> 2', *tiers])
+
+
+@pytest.mark.parametrize(
+    ("names", "tier"), [(("phones", "phones"), "phones"), (("a - phones", "b - phones"), "*phones")]
+)
+def test_two_tiers_that_could_be_meant_are_an_error_that_names_both(names, tier, read):
+    first, second = names
+    with pytest.raises(InputError, match=rf"2 interval .*: tier 1 '{first}', tier 2 '{second}'; r"):
+        read(two_tiers(first, second), tier=tier)
+
+
+def test_only_the_tier_that_is_used_is_checked(read):
+    text = TEXTGRID.replace('1.5 1\n0.7 "H*"', '1.5 3\n0.7 "a"\n0.7 "b"\n9 "c"').replace(
+        '"words" 0 1.5 1', '"words" 0 1.5 3\n0 0.5 "x"\n0 0.9 "y"'
+    )
+    assert read(text) == Alignment(SPOKEN, 1.5)
+    with pytest.raises(InputError, match="'x' and 'y' start together"):
+        read(text, tier="words")
+
+
+@pytest.mark.parametrize("origin", [0.04, 5.0, -2.0])
+def test_times_of_a_textgrid_count_from_its_own_beginning(origin, read):
+    intervals = [(origin, origin + 0.5, "sil"), (origin + 0.5, origin + 1.0, "B")]
+    rows = "".join(f'{start} {end} "{text}"\n' for start, end, text in intervals)
+    domain = f"{origin} {origin + 1}"
+    found = read(
+        f'"ooTextFile"\n"TextGrid" {domain} <exists> 1 "IntervalTier" "phones" {domain} 2 {rows}'
+    )
+    assert found.origin == origin and found.duration == pytest.approx(1.0)
+    times = np.array([0.0, 0.49, 0.51, 0.99])
+    labels = frame_labels(found, times, 1.0, "arpabet-plain", "a.TextGrid")
+    assert [INVENTORIES["arpabet-plain"][label] for label in labels] == ["SIL", "SIL", "B", "B"]
+
+
+@pytest.mark.parametrize(("origin", "seconds"), [(0.04, 1.04), (5.0, 6.0)])
+def test_a_textgrid_that_fits_from_0_only_is_an_error_with_its_reason(origin, seconds):
+    alignment = Alignment([Interval(0.0, 1.0, "B")], 1.0, origin)
+    message = (
+        rf"times run from {origin:.3f} to {seconds:.3f} s, .* from 0 to {seconds:.3f} s; shift"
+    )
+    with pytest.raises(InputError, match=message):
+        frame_labels(alignment, np.array([0.5]), seconds, "timit", "a.TextGrid")
 
 
 def test_times_rounded_to_milliseconds_do_not_overlap(read):
@@ -154,7 +211,7 @@ def test_times_rounded_to_milliseconds_do_not_overlap(read):
 @pytest.mark.parametrize(
     ("text", "suffix"),
     [
-        pytest.param(TEXTGRID, ".TextGrid", marks=needs_praat),
+        (TEXTGRID, ".TextGrid"),
         (PHN, ".phn"),
         (FESTIVAL, ".lab"),
         (HTS, ".lab"),
@@ -202,6 +259,37 @@ def test_frames_agree_with_a_search_through_all_intervals(lengths):
     assert labels_of(spoken, times, seconds=edges[-1], duration=None) == expected
 
 
+@pytest.mark.parametrize("gap", [1e-12, 1 / 16000, 0.001])
+def test_a_gap_of_rounding_belongs_to_the_phone_before(gap):
+    spoken = [(0.0, 0.405, "B"), (0.405 + gap, 1.0, "D")]
+    times = [0.405 - 1e-9, 0.405, 0.405 + gap / 2, 0.405 + gap]
+    assert labels_of(spoken, times, seconds=1.0, duration=1.0) == ["B", "B", "B", "D"]
+
+
+def test_a_gap_that_a_frame_can_see_is_silence():
+    assert labels_of([(0.0, 0.4, "B"), (0.405, 1.5, "D")], [0.402]) == ["SIL"]
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.5, 1.5, 3.0, 10.0, 60.0])
+def test_samples_of_another_rate_are_an_error_at_any_length(seconds):
+    for rate in RATES:
+        for other in RATES:
+            last = seconds * other / rate  # s, as it seems
+            alignment = Alignment([Interval(0.0, last, "b")], rate=rate)
+            if other == rate:
+                assert frame_labels(alignment, np.array([0.1]), seconds, "timit", "a.PHN")[0] > 0
+            else:
+                with pytest.raises(InputError, match=f"a.PHN: .*{rate} Hz.*fits samples at"):
+                    frame_labels(alignment, np.array([0.1]), seconds, "timit", "a.PHN")
+
+
+@pytest.mark.parametrize(("seconds", "last"), [(0.4, 0.32), (1.0, 0.8), (2.0, 1.6), (8.0, 7.55)])
+def test_timits_unlabelled_end_is_silence(seconds, last):
+    alignment = Alignment([Interval(0.0, last, "b")], rate=16000)
+    labels = frame_labels(alignment, np.array([0.1, seconds - 0.01]), seconds, "timit", "a.PHN")
+    assert [INVENTORIES["timit"][label] for label in labels] == ["b", "h#"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "duration", "fits"),
     [
@@ -212,6 +300,8 @@ def test_frames_agree_with_a_search_through_all_intervals(lengths):
         (1.8, None, True),  # .PHN and .lab end at 1.4 s and do not give the duration
         (2.0, None, False),
         (1.3, None, False),
+        (1.43, None, True),
+        (1.37, 1.4, True),
     ],
 )
 def test_an_alignment_must_be_as_long_as_its_recording(seconds, duration, fits):
@@ -224,63 +314,10 @@ def test_an_alignment_must_be_as_long_as_its_recording(seconds, duration, fits):
             labels_of(SPOKEN, [1.0], seconds=seconds, duration=duration)
 
 
-# Names
-
-
-@pytest.mark.parametrize("phonemes", INVENTORIES)
-@pytest.mark.parametrize("name", ["", " ", "sil", "SIL", "sp", "<eps>", "h#", "SILENCE", "<p:>"])
-def test_silence_has_many_spellings(name, phonemes):
-    assert phoneme(name, phonemes, "") == 0
-
-
-@pytest.mark.parametrize("name", ["spn", "SPN", "<unk>", "[noise]", "+SPN+", "<spn>"])
-def test_spoken_noise_is_spn_or_silence_where_the_inventory_has_none(name):
-    assert ARPABET_STRESS[phoneme(name, "arpabet-stress", "")] == "SPN"
-    assert phoneme(name, "arpabet-plain", "") == 0
-    assert phoneme(name, "timit", "") == 0
-
-
-@pytest.mark.parametrize("phonemes", INVENTORIES)
-def test_each_name_of_an_inventory_is_its_own_label_in_either_case(phonemes):
-    for label, name in enumerate(INVENTORIES[phonemes]):
-        assert phoneme(name.lower(), phonemes, "") == phoneme(name.upper(), phonemes, "") == label
-
-
-def test_stress_folds_away_for_arpabet_plain():
-    for name in ARPABET_STRESS[2:]:
-        assert ARPABET_PLAIN[phoneme(name, "arpabet-plain", "")] == name.rstrip("012")
-
-
-def test_all_of_timit_has_a_plain_name():
-    plain = {name: ARPABET_PLAIN[phoneme(name, "arpabet-plain", "")] for name in TIMIT}
-    assert set(plain.values()) == set(ARPABET_PLAIN)
-    assert plain["ao"] == "AO" and plain["zh"] == "ZH" and plain["dx"] == "T"
-    assert plain["bcl"] == plain["q"] == plain["pau"] == "SIL"
-    assert plain["ax"] == plain["ax-h"] == "AH" and plain["axr"] == "ER" and plain["ux"] == "UW"
-
-
-def test_of_timits_vowels_only_the_reduced_ones_have_a_known_stress():
-    stressed = [ARPABET_STRESS[phoneme(n, "arpabet-stress", "")] for n in ["ax", "axr", "ix", "el"]]
-    assert stressed == ["AH0", "ER0", "IH0", "L"]
-    with pytest.raises(
-        InputError, match=r"b.lab: vowel 'ao' has no .* set .*phonemes: arpabet-plain"
-    ):
-        phoneme("ao", "arpabet-stress", "b.lab")
-
-
 @pytest.mark.parametrize(
-    ("name", "phonemes", "message"),
-    [
-        ("AY3", "arpabet-stress", r"a.TextGrid, 0.500 s: phone 'AY3' is not .*; did you mean AY"),
-        (
-            "B1",
-            "arpabet-plain",
-            r"'B1' is not in corpus.audio.phonemes: arpabet-plain; did you mean",
-        ),
-        ("zz", "timit", r"'zz' is not in corpus.audio.phonemes: timit; did you mean z\?"),
-        ("ø", "arpabet-plain", r"'ø' is not in corpus.audio.phonemes: arpabet-plain$"),
-    ],
+    ("seconds", "last", "duration"),
+    [(0.3, 0.27, 0.27), (0.3, 0.33, 0.33), (0.5, 0.3, None), (0.6, 0.4, None), (0.4, 0.43, None)],
 )
-def test_an_unknown_phone_is_named_with_its_time(name, phonemes, message):
-    with pytest.raises(InputError, match=message):
-        labels_of([(0, 0.5, "sil"), (0.5, 1.5, name)], [0.0], phonemes)
+def test_a_short_recording_leaves_less_room(seconds, last, duration):
+    with pytest.raises(InputError, match="do they belong together"):
+        labels_of([(0.0, last, "B")], [0.1], seconds=seconds, duration=duration)

@@ -1,5 +1,6 @@
 """Each layout's files are found and paired by name; what has no partner is an error."""
 
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,13 @@ from phonemes.errors import InputError
 from phonemes.params import load
 
 AUDIO = load(PARAMS).corpus.audio
+SKIP = replace(AUDIO, unaligned="skip")
+KINDS = ("wav", "TextGrid")
+LIBRISPEECH = [
+    "train-clean-100/1/2/1-2-0003",
+    "dev-clean/4/5/4-5-0006",
+    "test-clean/7/8/7-8-0009",
+]
 
 
 def touch(folder, *paths):
@@ -19,7 +27,7 @@ def touch(folder, *paths):
 
 
 def found(folder, layout="textgrid", **changes):
-    splits = find_recordings(folder, replace(AUDIO, layout=layout, **changes))
+    splits = find_recordings(folder, replace(AUDIO, layout=layout, **changes)).splits
     for recordings in splits.values():
         for recording in recordings:
             assert recording.audio.is_file()
@@ -43,13 +51,9 @@ def test_textgrids_lie_next_to_wav_and_flac_in_any_folder(tmp_path):
 
 
 def test_librispeech_has_its_alignments_in_a_parallel_tree(tmp_path):
-    for name in [
-        "train-clean-100/1/2/1-2-0003",
-        "dev-clean/4/5/4-5-0006",
-        "test-clean/7/8/7-8-0009",
-    ]:
-        touch(tmp_path, f"LibriSpeech/{name}.flac", f"aligned/{name}.TextGrid")
-    assert found(tmp_path / "LibriSpeech", "librispeech", alignments="../aligned") == {
+    for name in LIBRISPEECH:
+        touch(tmp_path, f"{name}.flac", f"aligned/{name}.TextGrid")
+    assert found(tmp_path, "librispeech", alignments="aligned") == {
         "train": [("train-clean-100/1/2/1-2-0003", "1")],
         "dev": [("dev-clean/4/5/4-5-0006", "4")],
         "test": [("test-clean/7/8/7-8-0009", "7")],
@@ -76,19 +80,44 @@ def test_arctic_has_folders_for_wav_and_lab_and_others_are_ignored(tmp_path):
     assert everything == [(f"{voice}/wav/a1", voice) for voice in ["bdl", "rms", "slt"]]
 
 
-def test_folders_may_be_links(tmp_path):
-    touch(tmp_path, *[f"far/{s}/x.{e}" for s in ["tr", "de", "te"] for e in ["wav", "TextGrid"]])
-    (tmp_path / "corpus").mkdir()
-    for split, target in {"train": "tr", "dev": "de", "test": "te"}.items():
-        (tmp_path / "corpus" / split).symlink_to(tmp_path / "far" / target)
-    assert found(tmp_path / "corpus")["dev"] == [("dev/x", "")]
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"alignments": "../aligned"}, r"corpus\.audio\.alignments: \.\./aligned"),
+        ({"split": "list", "speakers": "../list.csv"}, r"corpus\.audio\.speakers: \.\./list\.csv"),
+    ],
+)
+def test_what_dvc_does_not_watch_is_not_read(changes, named, tmp_path):
+    touch(tmp_path / "corpus", *[f"{s}/a.{e}" for s in ["train", "dev", "test"] for e in KINDS])
+    touch(tmp_path, *[f"aligned/{s}/a.TextGrid" for s in ["train", "dev", "test"]])
+    (tmp_path / "list.csv").write_text("file,split\ntrain/a,train\ndev/a,dev\ntest/a,test\n")
+    with pytest.raises(InputError, match=rf"{named} leads out of corpus\.path, .*move or copy"):
+        find_recordings(tmp_path / "corpus", replace(AUDIO, **changes))
+
+
+def test_alignments_within_the_corpus_may_be_named_by_any_path(tmp_path):
+    touch(tmp_path, *[f"{s}/a.{e}" for s in ["train", "dev", "test"] for e in KINDS])
+    for alignments in (str(tmp_path), f"../{tmp_path.name}", "train/.."):
+        assert found(tmp_path, alignments=alignments) == found(tmp_path)
+
+
+def test_names_from_a_mac_are_those_of_other_systems(tmp_path):
+    recording, alignment = (unicodedata.normalize(f, "Chloé/été") for f in ("NFD", "NFC"))
+    for split in ("train", "dev", "test"):
+        touch(tmp_path, f"{split}/{split}{recording}.wav", f"{split}/{split}{alignment}.TextGrid")
+    assert found(tmp_path)["dev"] == [(f"dev/dev{alignment}", "devChloé")]
+    touch(tmp_path, f"dev/dev{alignment}.wav")
+    with pytest.raises(InputError, match="are one utterance by their names; keep one"):
+        find_recordings(tmp_path, AUDIO)
 
 
 def test_the_entire_test_split_may_lack_alignments(tmp_path):
     touch(tmp_path, "train/1.wav", "train/1.TextGrid", "dev/1.wav", "dev/1.TextGrid")
     touch(tmp_path, "test/1.wav", "test/2.wav")
-    splits = find_recordings(tmp_path, AUDIO)
+    splits, notes = find_recordings(tmp_path, AUDIO)
+    assert notes == []
     assert [recording.alignment for recording in splits["test"]] == [None, None]
+    assert find_recordings(tmp_path, SKIP).splits == splits
     touch(tmp_path, "test/1.TextGrid")
     with pytest.raises(
         InputError, match=r"1 of the 2 recordings in test have no .*2\.TextGrid; add"
@@ -102,11 +131,49 @@ def test_recordings_without_alignment_are_counted_and_the_first_named(tmp_path):
         find_recordings(tmp_path, AUDIO)
 
 
+def test_recordings_without_alignment_are_left_out_on_request_and_counted(tmp_path):
+    for split in ("train", "dev", "test"):
+        touch(tmp_path, *[f"{split}/{n}.{e}" for n in range(4) for e in KINDS])
+    for lacking in ("train/0", "train/2", "test/3"):
+        (tmp_path / f"{lacking}.TextGrid").unlink()
+    with pytest.raises(
+        InputError, match=r"2 of the 4 .* train .* set corpus\.audio\.unaligned to s"
+    ):
+        find_recordings(tmp_path, AUDIO)
+    splits, notes = find_recordings(tmp_path, SKIP)
+    assert [recording.name for recording in splits["train"]] == ["train/1", "train/3"]
+    assert [len(splits[split]) for split in ("dev", "test")] == [4, 3]
+    assert notes == ["left out 3 recordings without alignment: 2 of train, 1 of test"]
+
+
+def test_a_split_does_not_lose_all_of_its_recordings(tmp_path):
+    touch(tmp_path, "train/1.wav", "dev/1.wav", "dev/1.TextGrid", "test/1.wav", "test/1.TextGrid")
+    with pytest.raises(InputError, match=r"1 of the 1 recordings in train .*TextGrid; add them, m"):
+        find_recordings(tmp_path, SKIP)
+
+
 def test_alignments_without_recording_are_an_error(tmp_path):
     touch(tmp_path, "train/1.wav", "train/1.TextGrid", "train/2.TextGrid")
     with pytest.raises(
         InputError, match=r"1 alignments .* have no recording .*: train/2\.TextGrid;"
     ):
+        find_recordings(tmp_path, AUDIO)
+
+
+def test_alignments_of_folders_that_are_not_there_are_ignored_and_counted(tmp_path):
+    for name in [*LIBRISPEECH, "train-clean-360/8/9/8-9-0001", "train-clean-360/8/9/8-9-0002"]:
+        touch(tmp_path, f"aligned/{name}.TextGrid")
+    touch(tmp_path, *[f"{name}.flac" for name in LIBRISPEECH])
+    audio = replace(AUDIO, layout="librispeech", alignments="aligned")
+    splits, notes = find_recordings(tmp_path, audio)
+    assert [len(recordings) for recordings in splits.values()] == [1, 1, 1]
+    assert notes == ["ignored 2 alignments in folders without recordings, below train-clean-360"]
+
+
+def test_alignments_in_the_wrong_folder_are_not_ignored(tmp_path):
+    touch(tmp_path, *[f"{split}/{split}.wav" for split in ["train", "dev", "test"]])
+    touch(tmp_path, "train/train.TextGrid", "dev/dev.TextGrid", "tests/test.TextGrid")
+    with pytest.raises(InputError, match=r"1 alignments .* have no .*: tests/test\.TextGrid;"):
         find_recordings(tmp_path, AUDIO)
 
 

@@ -1,15 +1,25 @@
 """Every recording has one speaker and one split, by its folders, a list or a seeded draw."""
 
+import shlex
+import unicodedata
 from collections import Counter
 from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
-from helpers import PARAMS
+from helpers import PARAMS, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonemes.corpus.audio.speakers import Place, places, share_speakers, speaker_of
+from phonemes.corpus.audio import speakers
+from phonemes.corpus.audio.speakers import (
+    PATTERN_EXAMPLE,
+    Place,
+    places,
+    share_speakers,
+    speaker_of,
+    speakers_of,
+)
 from phonemes.errors import InputError
 from phonemes.params import load
 
@@ -50,7 +60,9 @@ def test_a_speaker_can_be_searched_in_the_path():
     ("expression", "message"),
     [
         (r"([a-z]+", "corpus.audio.speaker is .*: missing \\)"),
-        (r"[a-z]+_", "no such group; expected folder or a regular expression whose group 1"),
+        (r"(a{99999999999})", "the repetition number is too large; expected folder or"),
+        ("(" * 3000 + "a" + ")" * 3000, r"corpus.audio.speaker is '\({200}…': .*; expected folder"),
+        (r"[a-z]+_", "it has no group; expected folder or a regular expression whose group 1"),
         (r"([A-Z]+)_", r"finds no speaker in 'train/ann_12\.wav'"),
         (r"([A-Z]*)ann_", r"finds no speaker in 'train/ann_12\.wav'"),
     ],
@@ -58,6 +70,104 @@ def test_a_speaker_can_be_searched_in_the_path():
 def test_a_search_that_cannot_find_a_speaker_is_an_error(expression, message):
     with pytest.raises(InputError, match=message):
         speaker_of(PurePosixPath("train/ann_12.wav"), replace(AUDIO, speaker=expression))
+
+
+def test_a_pattern_that_never_ends_is_stopped(monkeypatch):
+    monkeypatch.setattr(speakers, "PATTERN_SECONDS", 0.1)
+    audio = replace(AUDIO, speaker="^(a+)+$")
+    with pytest.raises(InputError, match=r"'\^\(a\+\)\+\$' takes longer than 0\.1 s; avoid"):
+        speakers_of(files("a" * 60 + "/b.wav"), audio)
+
+
+def test_a_speaker_is_found_in_either_form_of_unicode():
+    file = PurePosixPath(unicodedata.normalize("NFD", "train/é_1.wav"))
+    assert speaker_of(file, replace(AUDIO, speaker="/(.)_")) == "é"
+    pattern = unicodedata.normalize("NFD", "/(é)_")
+    assert speaker_of(file, replace(AUDIO, speaker=pattern)) == "é"
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "pattern", [PATTERN_EXAMPLE, """-S "corpus.audio.speaker='^[^/]+/([^/]+)/'\""""]
+)
+def test_the_quotes_that_messages_and_params_yaml_show_are_right_for_dvc(pattern, tmp_path):
+    from dvc.utils.cli_parse import to_path_overrides
+    from dvc.utils.hydra import apply_overrides
+
+    (option, value) = shlex.split(pattern)
+    assert option == "-S"
+    path = tmp_path / "params.yaml"
+    path.write_text(PARAMS.read_text("utf-8"), "utf-8")
+    (overrides,) = to_path_overrides([value]).values()
+    apply_overrides(path, overrides)
+    assert load(path).corpus.audio.speaker == value.partition("=")[2].strip("'")
+
+
+def test_params_yaml_shows_the_quotes_that_messages_show():
+    assert PATTERN_EXAMPLE in (ROOT / "params.yaml").read_text("utf-8")
+
+
+# Folders of one name
+
+
+SESSIONS = [f"{who}/Session{n}/x.wav" for who in ("F01", "F03", "M01") for n in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("paths", "audio", "folders", "pattern"),
+    [
+        (SESSIONS, SHARE, "F01/Session1 and F03/Session1", "^([^/]+)/"),
+        (
+            [f"train/{path}" for path in SESSIONS],
+            AUDIO,
+            "F01/Session1 and F03/Session1",
+            "^[^/]+/([^/]+)/",
+        ),
+        (
+            ["a/ann/wav/1.wav", "b/ann/wav/1.wav"],
+            replace(SHARE, layout="arctic"),
+            "a/ann and b/ann",
+            "^([^/]+)/",
+        ),
+    ],
+)
+def test_folders_of_one_name_in_different_folders_are_not_one_speaker(
+    paths, audio, folders, pattern
+):
+    with pytest.raises(InputError, match=f"corpus.audio.speaker: folder takes {folders}") as raised:
+        speakers_of(files(*paths), audio)
+    assert f"-S \"corpus.audio.speaker='{pattern}'\"" in str(raised.value)
+
+
+def test_the_setting_that_is_shown_tells_speakers_of_sessions_apart():
+    found = speakers_of(files(*SESSIONS), replace(SHARE, speaker="^([^/]+)/"))
+    assert sorted(found.values()) == ["F01", "F01", "F03", "F03", "M01", "M01"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "audio"),
+    [
+        (["train/ann/1.wav", "dev/ann/1.wav"], AUDIO),  # which `pack` refuses or allows
+        (["train-a/ann/1.wav", "train-b/ann/1.wav"], AUDIO),
+        (
+            ["train-clean-100/1/2/a.flac", "train-clean-360/1/3/b.flac"],
+            replace(SHARE, layout="librispeech"),
+        ),
+        (["TRAIN/DR1/FAAA0/a.WAV", "TEST/DR1/FAAA0/b.WAV"], replace(SHARE, layout="timit")),
+    ],
+)
+def test_a_speaker_may_be_in_several_parts_of_a_corpus(paths, audio):
+    assert len(set(speakers_of(files(*paths), audio).values())) == 1
+
+
+def test_sessions_are_not_taken_for_the_speakers_of_a_list(tmp_path):
+    (tmp_path / "list.csv").write_text("speaker,split\nSession1,train\nSession2,dev\n")
+    audio = replace(AUDIO, split="list", speakers="list.csv")
+    with pytest.raises(InputError, match="folder takes F01/Session1 and F03/Session1"):
+        places(files(*SESSIONS), tmp_path, audio)
+
+
+# Splits
 
 
 def test_librispeech_without_its_folders_is_an_error():
@@ -93,21 +203,21 @@ def test_a_missing_dev_folder_suggests_shares(tmp_path):
     st.floats(0, 0.4),
     st.randoms(),
 )
-def test_shares_depend_on_the_speakers_and_the_seed_alone(speakers, seed, dev, test, random):
+def test_shares_depend_on_the_speakers_and_the_seed_alone(names, seed, dev, test, random):
     audio = replace(SHARE, seed=seed, dev_share=dev, test_share=test)
-    shuffled = list(speakers) * 2
+    shuffled = list(names) * 2
     random.shuffle(shuffled)
     splits = share_speakers(shuffled, audio)
-    assert splits == share_speakers(sorted(speakers), audio)
+    assert splits == share_speakers(sorted(names), audio)
     count = Counter(splits.values())
-    assert count["dev"] == max(1, round(dev * len(speakers)))
-    assert count["test"] == max(1, round(test * len(speakers)))
+    assert count["dev"] == max(1, round(dev * len(names)))
+    assert count["test"] == max(1, round(test * len(names)))
     assert count["train"] > 0
 
 
 def test_another_seed_draws_other_speakers():
-    speakers = [str(n) for n in range(100)]
-    assert share_speakers(speakers, SHARE) != share_speakers(speakers, replace(SHARE, seed=2))
+    names = [str(n) for n in range(100)]
+    assert share_speakers(names, SHARE) != share_speakers(names, replace(SHARE, seed=2))
 
 
 def test_shares_need_known_speakers_and_one_for_each_split():
@@ -171,6 +281,13 @@ def test_a_list_of_files_without_speakers_leaves_these_to_the_folders(tmp_path):
 def test_a_list_that_does_not_fit_is_an_error(text, message, tmp_path):
     with pytest.raises(InputError, match=message):
         listed(tmp_path, text)
+
+
+def test_a_list_may_be_written_in_either_form_of_unicode(tmp_path):
+    rows = unicodedata.normalize("NFD", "file,speaker,split\né/1,é,train\nb/1,b,dev\nc/1,c,test\n")
+    (tmp_path / "list.csv").write_text(rows, "utf-8")
+    audio = replace(AUDIO, split="list", speakers="list.csv")
+    assert places(files("é/1.wav", "b/1.wav", "c/1.wav"), tmp_path, audio)["é/1"] == ("é", "train")
 
 
 def test_a_missing_list_is_an_error(tmp_path):
