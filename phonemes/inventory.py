@@ -4,6 +4,8 @@ A label is an index into an inventory, a tuple of phoneme names. ARPAbet vowels
 carry a stress digit (0 none, 1 primary, 2 secondary); "folding" drops it.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +29,9 @@ TIMIT = tuple(
 )  # 61, the labels of the .PHN files
 
 INVENTORIES = {"arpabet-stress": ARPABET_STRESS, "arpabet-plain": ARPABET_PLAIN, "timit": TIMIT}
+MISREAD = {f"{vowel}O": f"{vowel}0" for vowel in VOWELS}  # a 0 misread by a scanner, as in AEO
+BRACKETED = re.compile(r"\[(SIL|SPN)\]")
+LONGEST_SHOWN = 60  # characters of an unknown name in messages
 
 # Lee and Hon (1989), "Speaker-independent phone recognition using hidden Markov models",
 # in the names of ARPABET_PLAIN; the glottal stop q, which they leave out, is silence here.
@@ -58,6 +63,31 @@ def default_inventory(classes: int) -> tuple[str, ...]:
     return tuple(map(str, range(classes)))  # 138 and 346 are sub-phoneme states without names
 
 
+def comparable(spelled: str) -> str:
+    """Return what two spellings of one phoneme share, whatever their case and Unicode form.
+
+    [SIL] and sil are SIL, and AEO is AE0.
+    """
+    name = unicodedata.normalize("NFC", spelled).upper()
+    return MISREAD.get(name, BRACKETED.sub(r"\1", name))
+
+
+def canonical_names(spelled: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of phonemes as an inventory that has them all spells them.
+
+    Names that no inventory has stay as they are, but for [SIL] and misread zeros; so do those
+    that differ in their case alone, as in X-SAMPA.
+    """
+    keys = [comparable(name) for name in spelled]
+    inventories = INVENTORIES.values()
+    if len({*keys}) == len(keys) and not any({*spelled} <= {*each} for each in inventories):
+        for inventory in inventories:
+            known = {comparable(name): name for name in inventory}
+            if {*keys} <= {*known}:
+                return tuple(known[key] for key in keys)
+    return tuple(MISREAD.get(name, BRACKETED.sub(r"\1", name)) for name in spelled)
+
+
 def label_of(name: str, inventory: Sequence[str], where: str) -> int:
     """Return the index of phoneme `name`.
 
@@ -67,6 +97,7 @@ def label_of(name: str, inventory: Sequence[str], where: str) -> int:
     try:
         return inventory.index(name)
     except ValueError:
+        name = name[:LONGEST_SHOWN]  # it may be as long as its file
         raise InputError(
             f"{where}: unknown phoneme {name!r}{did_you_mean(name, inventory)}"
         ) from None

@@ -3,37 +3,43 @@
 import numpy as np
 import pandas as pd
 
-from phonemes.context import utterance_lengths
 from phonemes.decoding.decode import decode, read_smoothing
 from phonemes.inference.device import choose_device, choose_precision
 from phonemes.inference.windows import require_fit, to_device
+from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.store import load_model
 from phonemes.params import Params
-from phonemes.storage.atomic import replacing
+from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import CORPUS, MODEL, PREDICTIONS
-from phonemes.storage.read import read_phonemes, read_split
+from phonemes.storage.read import read_phonemes, read_split_with_lengths
 from stages import run
 
 
-def main(params: Params) -> None:
-    """Write one row a test frame, in the order of the input: its running number and label."""
+def main(params: Params, outputs: Outputs) -> None:
+    """Write one row a test frame, in the order of the input: its running number and label.
+
+    Labels are written as those of the training set were given, unless predict.label says how.
+    """
+    path = outputs.file(PREDICTIONS)
     device = choose_device(params.runtime.device)
     dtype = choose_precision(params.model.precision, device)
-    model = load_model(MODEL, device)
+    model, purpose, _ = load_model(MODEL, device)
     phonemes = read_phonemes(CORPUS)
-    split = read_split("test", None)
+    split, lengths = read_split_with_lengths("test", None)
+    here = read_purpose(params.data, split.frames.shape[1])
+    require_purpose(purpose, here)
     test = to_device(split, params.data, device, dtype)
     require_fit(model.base[0].architecture, test, len(phonemes))
-    lengths, batch = utterance_lengths(split.starts), params.runtime.batch_size
     smoothing = read_smoothing(params.smooth, len(phonemes))
-    scores = decode(model, test, lengths, batch, dtype, smoothing)
+    scores = decode(model, test, lengths, dtype, smoothing)
     labels = scores.predicted.cpu().numpy()
-    if params.predict.label == "phoneme":
-        labels = np.array(phonemes)[labels]
+    kind = params.predict.label
+    as_text = here.spelling.text if kind == "auto" else kind == "phoneme"
+    if as_text:
+        labels = np.array(here.spelling.phonemes)[labels]
     table = pd.DataFrame({"id": np.arange(len(labels)), "label": labels})
-    with replacing(PREDICTIONS) as path:
-        table.to_csv(path, index=False, lineterminator="\n")
-    print(f"{PREDICTIONS}: {len(table):,} rows")
+    table.to_csv(path, index=False, lineterminator="\n")
+    print(f"{PREDICTIONS}: {len(table):,} rows, labels are {'phonemes' if as_text else 'integers'}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from phonemes.inventory import (
     PLACES,
     TIMIT,
     VOWELS,
+    canonical_names,
+    comparable,
     default_inventory,
     fold,
     label_of,
@@ -114,6 +116,33 @@ def test_an_unknown_phoneme_is_named_with_the_nearest_known_one(name, meant):
 def test_a_phoneme_like_no_other_gets_no_suggestion():
     with pytest.raises(InputError, match=r"here: unknown phoneme '\?\?'$"):
         label_of("??", ARPABET_STRESS, "here")
+
+
+# Spelling
+
+
+@pytest.mark.parametrize("inventory", INVENTORIES.values(), ids=INVENTORIES)
+@pytest.mark.parametrize("spell", [str, str.lower, str.upper])
+def test_an_inventory_is_known_in_capitals_and_in_lower_case(inventory, spell):
+    assert canonical_names([*map(spell, inventory)]) == inventory
+
+
+@pytest.mark.parametrize("inventory", [ARPABET_STRESS, ARPABET_PLAIN])
+def test_silence_in_brackets_and_misread_zeros_are_known(inventory):
+    misread = {"SIL": "[SIL]", "SPN": "[SPN]", **{f"{vowel}0": f"{vowel}O" for vowel in VOWELS}}
+    assert canonical_names([misread.get(name, name) for name in inventory]) == inventory
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("s", "S", "z"), ("<SIL>", "<AA>"), ("0", "1"), ("ʃ", "ə"), ("sil", "X1"), ("aa", "b")],
+)
+def test_other_names_stay_as_they_are(names):
+    assert canonical_names(names) == names
+
+
+def test_spellings_are_compared_in_one_unicode_form():
+    assert comparable("e\u0301") == comparable("\u00e9") == "\u00c9"
 
 
 # Phonetic order

@@ -6,16 +6,16 @@ stage depends only on the kinds that it reads. T frames of an utterance, C coeff
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.corpus.source import Source, Utterance
+from phonemes.corpus.source import Source, Utterance, check_name
 from phonemes.errors import InputError
-from phonemes.storage.layout import MOST_PHONEMES, SPLITS, UTTERANCE_COLUMNS
+from phonemes.storage.layout import MOST_PHONEMES, SPLITS, UTTERANCE_COLUMNS, Spelling
 from phonemes.storage.npy import NpyAppender
 
 
@@ -42,7 +42,6 @@ def write_corpus(
     """
     for kind in ("frames", "lengths", "labels", "utterances"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
-    (folder / "phonemes.txt").write_text("\n".join(source.phonemes) + "\n", "utf-8", newline="\n")
     for split in SPLITS:
         if split not in source.splits:
             raise InputError(f"the corpus has no {split} split; train, dev and test are all needed")
@@ -50,8 +49,22 @@ def write_corpus(
         raise InputError(
             f"the corpus has {len(source.phonemes)} phonemes; expected at most {MOST_PHONEMES}"
         )
+    _write_lines(folder / "phonemes.txt", source.phonemes)
     checks = _Checks(len(source.phonemes), allow_shared_speakers)
-    return {split: _write_split(source.splits[split](), split, folder, checks) for split in SPLITS}
+    written = {
+        split: _write_split(source.splits[split](), split, folder, checks) for split in SPLITS
+    }
+    spelling = source.spelling() if source.spelling else Spelling(False, source.phonemes)
+    kind = "text" if spelling.text else "integers"
+    _write_lines(folder / "spelling.txt", (kind, *spelling.phonemes))
+    return written
+
+
+def _write_lines(path: Path, names: Sequence[str]) -> None:
+    """Write names that hold no white space, one a line."""
+    for name in names:
+        check_name(name, f"phoneme {name}")
+    path.write_text("\n".join([*names, ""]), "utf-8", newline="\n")
 
 
 def _write_split(
@@ -98,6 +111,8 @@ class _Checks:
         where = f"{split} utterance {utterance.name}"
         if utterance.origin:
             where = f"{utterance.origin}, {where}"
+        for name in (utterance.name, utterance.speaker):
+            check_name(name, utterance.origin or name)
         self._check_frames(utterance.frames, where)
         self._check_labels(utterance, split, where)
         if utterance.name in self._split_of_name:

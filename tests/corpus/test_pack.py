@@ -2,6 +2,7 @@
 
 import csv
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,14 +12,14 @@ from hypothesis import strategies as st
 from phonemes.corpus.pack import SplitSummary, write_corpus
 from phonemes.corpus.source import Source, Utterance
 from phonemes.errors import InputError
-from phonemes.storage.layout import SPLITS
-from phonemes.storage.read import read_array, read_phonemes, read_utterances
+from phonemes.storage.layout import SPLITS, Spelling
+from phonemes.storage.read import read_array, read_phonemes, read_spelling, read_utterances
 
 PHONEMES = ("SIL", "AA", "B")
 lengths_of_splits = st.fixed_dictionaries(
     {split: st.lists(st.integers(1, 5), min_size=1, max_size=5) for split in SPLITS}
 )
-names = st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from('\n",'))
+names = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]) | st.sampled_from('",'))
 
 
 def utterance(name, length=2, bands=3, speaker="", labels=True):
@@ -133,6 +134,46 @@ def test_text_files_are_the_same_bytes_on_every_machine(tmp_path):
     assert (tmp_path / "utterances/train.csv").read_bytes() == b"name,speaker\na,s\nb,\n"
     with (tmp_path / "utterances/train.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["name", "speaker"], ["a", "s"], ["b", ""]]
+
+
+@pytest.mark.parametrize("character", ["\r", "\n", "\t", "\0", "\x7f", "\x85", "\u2028", "\udcff"])
+@pytest.mark.parametrize("what", ["name", "speaker"])
+def test_a_name_that_csv_cannot_hold_is_refused_in_one_line(tmp_path, what, character):
+    item = utterance("a", speaker="s")._replace(**{what: f"b{character}c"})
+    refusal = complaint(tmp_path, train=[item._replace(origin=f"data/b{character}c.wav")])
+    shown = ascii(character)[1:-1]
+    assert refusal.isascii() and len(refusal.splitlines()) == 1
+    assert refusal.startswith(f"'data/b{shown}c.wav': its name ")
+    assert refusal.endswith("; rename it")
+
+
+def test_a_phoneme_that_a_line_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"'phoneme A\\x00': its name has the control character"):
+        write_corpus(source()._replace(phonemes=("SIL", "A\0", "B")), tmp_path)
+
+
+def test_a_source_that_says_nothing_else_gave_integers_and_the_phonemes_as_they_are(tmp_path):
+    pack(tmp_path)
+    assert read_spelling(tmp_path, 3) == (False, PHONEMES)
+    assert (tmp_path / "spelling.txt").read_bytes() == b"integers\nSIL\nAA\nB\n"
+
+
+def test_the_spelling_is_asked_for_when_all_is_read(tmp_path):
+    read = []
+
+    def utterances(split):
+        read.append(split)
+        yield utterance(split)
+
+    splits = {split: partial(utterances, split) for split in SPLITS}
+
+    def spelling():
+        assert read == [*SPLITS]
+        return Spelling(True, ("[SIL]", "aa", "b"))
+
+    write_corpus(Source(PHONEMES, splits, spelling), tmp_path)
+    assert read_spelling(tmp_path, 3) == (True, ("[SIL]", "aa", "b"))
+    assert read_phonemes(tmp_path) == PHONEMES
 
 
 def test_phonemes_come_back_in_label_order(tmp_path):

@@ -7,6 +7,11 @@ numpy writes for arrays of numbers and text. Where they name one of numpy's func
 function below that checks its arguments is called instead. Anything else is refused by
 name.
 
+Memory and time are bounded by the size of the file. A program can use what it stored
+again and again, so that a few bytes could stand for gigabytes; therefore every
+instruction that makes something pays for it, and the sum may be `MOST_MADE` times the
+file. Arrays as numpy writes them need less than half of that.
+
 Accepted are versions 1 and 2 of the format, booleans, integers, floats and text in
 either byte order, C and Fortran order, and object arrays by Python 2 or 3 (pickle
 protocols 2 to 5) whose elements are again arrays, text or numbers.
@@ -17,6 +22,7 @@ import pickletools
 import re
 import warnings
 from collections.abc import Callable
+from itertools import repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal
@@ -25,7 +31,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from phonemes.errors import InputError
+from phonemes.errors import InputError, raise_true_cause
 
 HEADERS = {
     b"\x93NUMPY\x01\x00": npy.read_array_header_1_0,
@@ -35,6 +41,11 @@ ARCHIVES = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z", b"Rar")
 DTYPE = re.compile(r"[<>|=](?:[biuf]\d{1,2}|[SU]\d{1,6}|O[48]?)")
 MOST_AXES = 8
 ROOM_OF_EMPTY_ARRAYS = 4096  # an array without values may still have a few columns
+MOST_MADE = 24  # bytes that a program may make for each byte of its file
+ROOM_TO_MAKE = 1 << 20  # bytes that it may always make
+OBJECT = 32  # bytes to pay for an object without its content; it takes 28 to 112
+POINTER = 8  # bytes of an item of a tuple or list
+LONGEST_TEXT = 256  # of an element; comparing the same long texts again and again takes for ever
 
 
 def load(path: Path) -> NDArray:
@@ -50,15 +61,18 @@ def load(path: Path) -> NDArray:
     try:
         with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy's warnings about headers by Python 2
-            return _read(file)
+            return _read(file, path.stat().st_size)
     except InputError as error:
         raise InputError(f"{path}: {str(error)[:600]}") from None
     except Exception as error:  # whatever a damaged or hostile file makes a parser raise
+        raise_true_cause(error, path)
+        if isinstance(error, OSError):
+            raise InputError(f"{path} cannot be read: {error}") from None
         reason = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
         raise InputError(f"{path}: is damaged ({reason}); copy or download it again") from None
 
 
-def _read(file: BinaryIO) -> NDArray:
+def _read(file: BinaryIO, size: int) -> NDArray:
     start = file.read(npy.MAGIC_LEN)
     if start.startswith(ARCHIVES):
         raise InputError("is an archive; unpack it and give the .npy files in it")
@@ -67,10 +81,18 @@ def _read(file: BinaryIO) -> NDArray:
             f"is not an .npy file: it starts with {start!r}; write it with np.save, or download "
             "it again"
         )
-    shape, fortran, dtype = HEADERS[start](file)
+    # no read asks for more than there is: room for it would be made first. Without a tell method
+    # the disassembler does not ask for the position of every instruction
+    source: Any = SimpleNamespace(
+        read=lambda count: file.read(min(count, size)), readline=file.readline
+    )
+    try:
+        shape, fortran, dtype = HEADERS[start](source)
+    except MemoryError:  # how Python's parser refuses signs and brackets nested too deep
+        raise InputError("has a header that is no description of an array") from None
     if not dtype.hasobject:
         return _from_bytes(file.read(), dtype, shape, "F" if fortran else "C")
-    array = _follow(file)
+    array = _follow(source, size)
     if file.read(1):
         raise InputError("has more bytes after its array; save one array a file")
     if array.shape != shape:
@@ -96,16 +118,18 @@ def _from_bytes(
 def _check_shape(shape: Any, size: int) -> None:
     """Refuse what is no shape, and empty arrays with axes so long that loops would not end."""
     longest = max(size, ROOM_OF_EMPTY_ARRAYS)
+    if type(shape) is tuple and len(shape) > MOST_AXES:
+        raise InputError(f"declares {len(shape)} axes; expected at most {MOST_AXES}")
     if type(shape) is not tuple or not all(type(axis) is int for axis in shape):
         raise InputError("declares a shape that is not a tuple of integers")
-    if len(shape) > MOST_AXES:
-        raise InputError(f"declares {len(shape)} axes; expected at most {MOST_AXES}")
     if not all(0 <= axis <= longest for axis in shape):
         raise InputError(f"declares shape {shape} but holds {size} bytes or elements")
 
 
 class _Dtype:
     """Replaces numpy.dtype: called with a type code, then built with the byte order."""
+
+    __slots__ = ("_code", "_order")
 
     def __init__(self, code: str, *_flags: object) -> None:
         self._code, self._order = code, "|"
@@ -123,13 +147,17 @@ class _Dtype:
 class _Array:
     """Replaces numpy.ndarray: made empty, then built with its shape, type and content."""
 
+    __slots__ = ("size", "value")
+
     def __init__(self, value: NDArray | None = None) -> None:
         self.value = value
+        self.size = 0 if value is None else value.nbytes  # with all elements of its elements
 
     def build(self, _version: int, shape: Any, dtype: _Dtype, fortran: bool, content: Any) -> None:
         kind = dtype.resolve()
         if not kind.hasobject:
             self.value = _from_bytes(_as_bytes(content), kind, shape, "F" if fortran else "C")
+            self.size = self.value.nbytes
             return
         _check_shape(shape, len(content))
         values = [item.value if isinstance(item, _Array) else item for item in content]
@@ -139,6 +167,12 @@ class _Array:
                     f"element {position} is a {type(value).__name__}; expected an array: save "
                     "np.array(element) in its place"
                 )
+            if isinstance(value, str | bytes) and len(value) > LONGEST_TEXT:
+                raise InputError(
+                    f"element {position} is a text of {len(value):,} characters; expected at most "
+                    f"{LONGEST_TEXT}, the name of a phoneme"
+                )
+        self.size = _size(content)
         self.value = np.fromiter(values, object, len(values)).reshape(shape)
 
 
@@ -204,13 +238,42 @@ def _global(name: str) -> Callable:
     return GLOBALS[name]
 
 
+def _size(value: object) -> int:
+    """Return how many bytes something made of `value` takes, at most."""
+    if isinstance(value, str | bytes | bytearray):
+        return len(value)
+    if isinstance(value, tuple):
+        return POINTER * len(value)
+    if isinstance(value, list):
+        return sum(POINTER + (item.size if isinstance(item, _Array) else 0) for item in value)
+    return 0
+
+
 class _Stack:
     """The state of the stack machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        """Start with what a program in a file of `size` bytes may make."""
         self.items: list[Any] = []
         self.marks: list[int] = []  # heights of the stack
-        self.memo: dict[int, Any] = {}
+        self.memo: list[Any] = []
+        self._left = MOST_MADE * size + ROOM_TO_MAKE
+
+    def pay(self, size: int = 0) -> None:
+        """Pay for an object of `size` bytes."""
+        self._left -= OBJECT + size
+        if self._left < 0:
+            raise InputError(
+                "would become far larger than the file, which no array does; get the file from a "
+                "source you trust"
+            )
+
+    def store(self, place: int) -> None:
+        """Store the last item at a place; Python counts on from the last one."""
+        if (skipped := place - len(self.memo)) > 0:
+            self.pay(POINTER * skipped)
+        self.memo.extend(repeat(None, skipped + 1))
+        self.memo[place] = self.items[-1]
 
     def pop(self, start: int) -> list[Any]:
         """Take off and return the items from position `start` on."""
@@ -219,11 +282,9 @@ class _Stack:
         return items
 
 
-def _follow(file: BinaryIO) -> NDArray:
-    """Return the array that a pickle describes."""
-    stack = _Stack()
-    # without a tell method the disassembler does not ask for the position of every instruction
-    source: Any = SimpleNamespace(read=file.read, readline=file.readline)
+def _follow(source: Any, size: int) -> NDArray:
+    """Return the array that a pickle describes, in a file of `size` bytes."""
+    stack = _Stack(size)
     for opcode, argument, _ in pickletools.genops(source):
         if not _make_value(stack, opcode.name, argument):
             _use_global(stack, opcode.name, argument)
@@ -240,20 +301,23 @@ def _make_value(stack: _Stack, instruction: str, argument: Any) -> bool:
         case name if name in LITERALS:
             items.append(argument)
         case "MEMOIZE":
-            stack.memo[len(stack.memo)] = items[-1]
+            stack.store(len(stack.memo))
         case "BINPUT" | "LONG_BINPUT":
-            stack.memo[argument] = items[-1]
+            stack.store(argument)
         case "BINGET" | "LONG_BINGET":
             items.append(stack.memo[argument])
         case name if name in CONSTANTS:
             items.append(CONSTANTS[name])
         case name if name in TUPLES:
+            stack.pay()
             items.append(tuple(stack.pop(len(items) - TUPLES[name])))
         case "MARK":
+            stack.pay()
             stack.marks.append(len(items))
         case "TUPLE":
             items.append(tuple(stack.pop(stack.marks.pop())))
         case "EMPTY_LIST":
+            stack.pay()
             items.append([])
         case "APPEND":
             item = items.pop()
@@ -283,11 +347,13 @@ def _use_global(stack: _Stack, instruction: str, argument: Any) -> None:
             raise InputError("makes an instance of a class")
         case "REDUCE":
             function, arguments = stack.pop(len(items) - 2)
+            stack.pay(sum(map(_size, (arguments, *arguments))))
             items.append(function(*arguments))
         case "BUILD":
             state = items.pop()
             if not isinstance(items[-1], _Array | _Dtype):
                 raise InputError("builds something that is not an array")
+            stack.pay(sum(map(_size, (state, *state))))
             items[-1].build(*state)
         case name if name not in IGNORED:
             raise InputError(f"holds the pickle instruction {name}, which no array needs")

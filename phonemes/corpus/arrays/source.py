@@ -8,26 +8,27 @@ two folders down.
 
 Labels are indices or phonemes, phonemes usually between two sentence marks. The
 inventory comes from `phonemes.txt` where there is one, else from the labels of train
-and dev. Links out of the data folder are refused, and whatever `safe_numpy` refuses.
+and dev. What is read is what DVC watches: links out of the data folder are refused, and
+links to folders, into which DVC does not look. So is whatever `safe_numpy` refuses.
 """
 
 import filecmp
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, combinations
+from itertools import chain, combinations, repeat
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from phonemes.corpus.arrays.labels import guess_phonemes, label_indices, read_phoneme_list
+from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, read_phoneme_list
 from phonemes.corpus.arrays.safe_numpy import load
-from phonemes.corpus.source import Source, Utterance
+from phonemes.corpus.arrays.tables import read_column, read_labels
+from phonemes.corpus.source import Source, Utterance, check_name
 from phonemes.errors import InputError
+from phonemes.inventory import canonical_names
 from phonemes.storage.layout import SPLITS
 
 SUBSETS = {
@@ -35,7 +36,6 @@ SUBSETS = {
     "dev": ("dev-clean",),
     "test": ("test-clean",),
 }
-NO_TEXT = re.compile("[\ud800-\udfff]")  # how Python reads bytes in a name that are no UTF-8
 
 
 class _Files(NamedTuple):
@@ -54,21 +54,27 @@ def open_source(path: Path) -> Source:
     """
     folder = _course_folder(path)
     flat = (folder / "train.npy").exists()
+    for subset in SUBSETS["train"]:
+        if flat and (folder / subset).exists():
+            raise InputError(f"{folder / 'train.npy'} and {subset} are both there; remove one")
     files = {split: (_find_flat if flat else _find_tree)(folder, split) for split in SPLITS}
-    for place in (folder, folder / "test-clean", path):
-        if not flat and (place / "test_order.csv").exists():
-            files["test"] = _in_order(files["test"], _find(place, "test_order.csv"))
-            break
+    above = _levels(folder, path)
     if flat:
         _refuse_copies({split: found.features[0] for split, found in files.items()})
-    if (folder / "phonemes.txt").exists():
-        phonemes = read_phoneme_list(_find(folder, "phonemes.txt"))
+    elif order := _only("test_order.csv", [folder / "test-clean", *above]):
+        files["test"] = _in_order(files["test"], order)
+    if listed := _only("phonemes.txt", above):
+        spelled = read_phoneme_list(listed)
+        reader = LabelReader(canonical_names(spelled), spelled)
     else:
         known = chain(files["train"].labels or (), files["dev"].labels or ())
         labels = chain.from_iterable(map(_load_all, known)) if flat else map(load, known)
-        phonemes = guess_phonemes(labels, folder)
+        reader = LabelReader(guess_phonemes(labels, folder))
     read = _read_flat if flat else _read_tree
-    return Source(phonemes, {name: partial(read, name, files[name], phonemes) for name in SPLITS})
+    splits: dict[str, Callable[[], Iterator[Utterance]]] = {
+        name: partial(read, name, files[name], reader) for name in SPLITS
+    }
+    return Source(reader.phonemes, splits, reader.spelling, reader.mixtures)
 
 
 def _course_folder(path: Path) -> Path:
@@ -101,22 +107,49 @@ def _listing(folder: Path) -> str:
     return ", ".join(names[:10]) + ", ..." * (len(names) > 10) or "nothing"
 
 
+def _levels(folder: Path, path: Path) -> list[Path]:
+    """Return `folder` and those above it, up to `path`."""
+    return [folder, *(each for each in folder.parents if each.is_relative_to(path))]
+
+
 def _find(folder: Path, *names: str) -> Path:
-    """Return the path of the first of `names` that is in `folder`."""
-    for name in names:
-        path = folder / name
-        if path.exists() or path.is_symlink():  # a link to nowhere is refused when it is read
-            return _contained(path, folder)
-    raise InputError(
-        f"{folder} has no {' or '.join(names)}; it holds {_listing(folder)}: add what is missing"
-    )
+    """Return the path of the one of `names` that is in `folder`."""
+    found = [path for path in (folder / name for name in names) if _is_there(path)]
+    if not found:
+        raise InputError(
+            f"{folder} has no {' or '.join(names)}; it holds {_listing(folder)}: add what is "
+            "missing"
+        )
+    if len(found) > 1:
+        raise InputError(f"{found[0]} and {found[1].name} are both there; remove one")
+    return _contained(found[0], folder)
+
+
+def _only(name: str, folders: Iterable[Path]) -> Path | None:
+    """Return the path of the file `name` in the one folder that has it, None where none has."""
+    found = [folder / name for folder in folders if _is_there(folder / name)]
+    if len(found) > 1:
+        raise InputError(f"{found[0]} and {found[1]} are both there; remove one")
+    return _contained(found[0], found[0].parent) if found else None
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()  # a link to nowhere is refused when it is read
 
 
 def _contained(path: Path, folder: Path) -> Path:
-    """Return `path`; refuse a link that leads out of `folder`."""
+    """Return `path`; refuse a link that leads out of `folder`, or to a folder."""
     # realpath, as Path.resolve raises on links to themselves before Python 3.13
     if not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise InputError(f"{path} is a link out of {folder}; put what it points to in its place")
+    for step in (path, *path.parents):
+        if step == folder:
+            break
+        if step.is_symlink() and step.is_dir():
+            raise InputError(
+                f"{step} is a link to a folder, which DVC does not watch; put the folder itself "
+                "in its place"
+            )
     return path
 
 
@@ -172,8 +205,7 @@ def _npy_files(folder: Path, name: str) -> list[Path]:
     inside = _find(folder, name)
     files = sorted(file for file in inside.glob("*.npy") if not file.name.startswith("."))
     for file in files:
-        if NO_TEXT.search(file.name):
-            raise InputError(f"{str(file)!r}: its name is not UTF-8; rename the file")
+        check_name(file.name, str(file))
     # only links are resolved: there may be 260,000 files
     return [_contained(file, folder) if file.is_symlink() else file for file in files]
 
@@ -182,11 +214,11 @@ def _in_order(files: _Files, order: Path) -> _Files:
     """Return the test files in the order of the names in a CSV file's first column."""
     by_name = {file.stem: file for file in files.features}
     features: dict[Path, None] = {}  # an ordered set
-    for row, name in enumerate(_read_column(order, 0, str)):
-        stem = str(name).removesuffix(".npy")
+    for row, name in enumerate(read_column(order)):
+        stem = name.removesuffix(".npy")
         if stem not in by_name:  # a name is only looked up, so it cannot lead elsewhere
             raise InputError(
-                f"{order}, row {row}: there is no {name!r} in test-clean/mfcc; add or delete"
+                f"{order}, row {row}: there is no {name[:100]!r} in test-clean/mfcc; add or delete"
             )
         if by_name[stem] in features:
             raise InputError(f"{order}, row {row}: {name!r} is listed twice; remove one")
@@ -196,69 +228,58 @@ def _in_order(files: _Files, order: Path) -> _Files:
     return _Files([*features], None if files.labels is None else [*map(_transcript, features)])
 
 
-def _read_column(path: Path, column: str | int, dtype: type | None = None) -> NDArray:
-    """Return a column of a CSV file, (rows,)."""
-    try:
-        table = pd.read_csv(path, usecols=[column], dtype=dtype, index_col=False, low_memory=False)
-    except (OSError, ValueError) as error:
-        wanted = "" if column == 0 else f" with a column {column}"
-        raise InputError(f"{path} cannot be read: {error}; expected CSV in UTF-8{wanted}") from None
-    return table.iloc[:, 0].to_numpy()
-
-
-def _read_flat(split: str, files: _Files, phonemes: Sequence[str]) -> Iterator[Utterance]:
+def _read_flat(split: str, files: _Files, reader: LabelReader) -> Iterator[Utterance]:
     (path,) = files.features
     frames = _load_all(path)
-    labels: Sequence[NDArray | None] = [None] * len(frames)
+    labels: Iterable[NDArray | None] = repeat(None, len(frames))
     where = ""
     if files.labels is not None:
         (labels_path,) = files.labels
         if labels_path.suffix == ".csv":
-            labels = _read_rows(labels_path, [len(item) for item in frames])
+            labels = _read_rows(labels_path, frames)
         else:
-            labels = _load_all(labels_path)
-        if len(frames) != len(labels):
-            raise InputError(
-                f"{path} has {len(frames)} utterances, {labels_path} has {len(labels)}; "
-                "take both from one edition"
-            )
+            labels = stored_labels = _load_all(labels_path)
+            if len(frames) != len(stored_labels):
+                raise InputError(
+                    f"{path} has {len(frames)} utterances, {labels_path} has "
+                    f"{len(stored_labels)}; take both from one edition"
+                )
         where = f"{labels_path}, utterance"
     for number, (item, stored) in enumerate(zip(frames, labels, strict=True)):
-        targets = None if stored is None else label_indices(stored, phonemes, f"{where} {number}")
+        targets = stored
+        if stored is not None:
+            targets = reader.indices(stored, f"{where} {number}", counted=split != "test")
         yield Utterance(f"{split}-{number:05d}", "", item, targets, str(path))
 
 
-def _load_all(path: Path) -> list[NDArray]:
-    """Return the arrays of a split's U utterances."""
+def _load_all(path: Path) -> NDArray:
+    """Return the arrays of a split's U utterances: (U,) object of arrays, or (U, T, ...)."""
     array = load(path)
     if array.ndim == 0:
         raise InputError(f"{path}: holds a single value; expected an array of utterances")
-    for number, item in enumerate(array):
+    for number, item in enumerate(array):  # one at a time: a list of U views would be larger
         if not isinstance(item, np.ndarray) or item.ndim == 0:
             raise InputError(
                 f"{path}: utterance {number} is a {type(item).__name__}; expected an array: "
                 "save an object array with one array an utterance"
             )
-    return list(array)
+    return array
 
 
-def _read_rows(path: Path, lengths: list[int]) -> list[NDArray]:
-    """Return the utterances' labels from a CSV file with one row a frame."""
-    labels = _read_column(path, "label")
-    if len(labels) != sum(lengths):
-        raise InputError(
-            f"{path} has {len(labels)} rows, the utterances have {sum(lengths)} frames; "
-            "take both from one edition"
-        )
-    if (gaps := np.flatnonzero(pd.isna(labels))).size:
-        raise InputError(f"{path}, row {gaps[0]}: has no label; every frame needs one")
-    return np.split(labels, np.cumsum(lengths)[:-1])
+def _read_rows(path: Path, frames: NDArray) -> Iterator[NDArray]:
+    """Yield the utterances' labels from a CSV file with one row a frame."""
+    labels = read_labels(path, sum(len(item) for item in frames))
+    end = 0
+    for item in frames:
+        start, end = end, end + len(item)
+        yield labels[start:end]
 
 
-def _read_tree(_split: str, files: _Files, phonemes: Sequence[str]) -> Iterator[Utterance]:
+def _read_tree(split: str, files: _Files, reader: LabelReader) -> Iterator[Utterance]:
     for number, path in enumerate(files.features):
         targets = None
         if files.labels is not None:
-            targets = label_indices(load(files.labels[number]), phonemes, str(files.labels[number]))
+            where = files.labels[number]
+            targets = reader.indices(load(where), str(where), counted=split != "test")
         speaker, _, rest = path.stem.partition("-")  # LibriSpeech: speaker-chapter-number
         yield Utterance(path.stem, speaker if rest else "", load(path), targets, str(path))

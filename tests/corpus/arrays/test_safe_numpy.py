@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib import format as npy
 
+from phonemes.corpus.arrays import safe_numpy
 from phonemes.corpus.arrays.safe_numpy import load
 from phonemes.errors import InputError
 
@@ -313,11 +315,13 @@ HOSTILE = {
     "a list that holds itself": (inside(b"]\x94h\0a"), "is a list"),
     "nested tuples": (inside(b")" + b"\x85" * 100_000), "is a tuple"),
     "doubling tuples": (inside(b")" + b"\x94h\0\x86" * 100), "is a tuple"),
-    "a fetch of what was never stored": (inside(b"j\xff\xff\xff\x7f"), "KeyError"),
+    "a fetch of what was never stored": (inside(b"j\xff\xff\xff\x7f"), "IndexError"),
+    "an item stored far away": (inside(ONE + b"r\xff\xff\xff\x7f"), "far larger than the file"),
     "more bytes than there are": (inside(b"\x8e" + b"\xff" * 7 + b"\x0f"), "is damaged"),
     "a gigabyte of nothing": (inside(b"B\0\0\0\x40"), "not 1073741824|expected 1073741824"),
     "an end of list without its start": (pickled(b"e"), "IndexError"),
     # objects that are no arrays
+    "a text longer than any name": (saved(ragged(["A" * 257])), "a text of 257 characters"),
     "a list": (saved(ragged([[1, 2], [3]])), "element 0 is a list; expected an array"),
     "None": (saved(ragged([np.ones(2), None])), "element 1 is a NoneType; expected an array"),
     "only a dictionary": (saved(np.array({"frames": 1})), "EMPTY_DICT"),
@@ -332,6 +336,7 @@ HOSTILE = {
     ),
     "a header that calls": (raw_header("__import__('os').system('touch {canary}')"), "is damaged"),
     "a header that is no dictionary": (raw_header("[1, 2]"), "not a dictionary"),
+    "a header of signs": (raw_header("-" * 8000 + "1"), "no description of an array|is damaged"),
     "a header in brackets": (raw_header("(" * 5000), "is damaged"),
     "a long header": (raw_header("#" * 20_000), "Header info length"),
     "a header of records": (header((1,), [("x", "O"), ("y", "<f4")]), "is damaged"),
@@ -417,3 +422,125 @@ def test_a_damaged_file_yields_an_array_or_an_input_error(folder, content, tally
     else:
         assert type(array) is np.ndarray
         assert array.dtype.kind in "biufSUO"
+
+
+# Memory is bounded by the size of the file
+
+MOST_MEMORY = 64  # bytes for each byte of the file
+ROOM = 3 << 20  # bytes for any file: what may always be made, three times
+
+
+def peak(content, folder):
+    """Return the array, None where it is refused, and the most memory that loading took."""
+    path = folder / "some.npy"
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        return load(path), tracemalloc.get_traced_memory()[1]
+    except InputError:
+        return None, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def held(array):
+    """Return the bytes of an array's elements, each as often as it occurs."""
+    if array.dtype != object:
+        return array.nbytes
+    return sum(held(item) if isinstance(item, np.ndarray) else 8 for item in array.flat)
+
+
+def assert_bounded(content, folder):
+    array, most = peak(content, folder)
+    assert most < MOST_MEMORY * len(content) + ROOM
+    assert array is None or held(array) < MOST_MEMORY * len(content) + ROOM
+    return array
+
+
+LONG = text("A" * 20_000) + b"\x94"  # at place 0
+BYTES = b"B" + struct.pack("<I", 20_000) + bytes(20_000) + b"\x94"
+SIZE = b"J" + struct.pack("<i", 20_000) + b"\x85"
+ITEMS = b"](" + b"K\1" * 20_000 + b"e\x94"  # a list of 20,000
+MANY = b"(" + b"K\1" * 20_000 + b"t\x94"  # a tuple of as many
+BOMBS = {  # what comes first, and what is repeated 1,000 times
+    "one text encoded": (LONG, call(ENCODE, b"h\0", text("latin1"))),
+    "one text as content": (LONG, array(SIZE, call(DTYPE, text("S1")), b"h\0")),
+    "one scalar": (
+        BYTES,
+        call(SCALAR, call(DTYPE, text("S20000")), b"h\0"),
+    ),
+    "one list as content": (ITEMS, array(SIZE, OBJECT, b"h\0")),
+    "one array": (
+        array(SIZE, call(DTYPE, text("S1")), BYTES[:-1]) + b"\x94",
+        b"h\0",
+    ),
+    "one buffer": (
+        BYTES,
+        call(FROM_BUFFER, b"h\0", call(DTYPE, text("S1")), SIZE, text("C")),
+    ),
+    "one shape": (MANY, array(b"h\0", FLOAT, b"C\0")),
+    "many arguments": (MANY, RECONSTRUCT + b"h\0R"),
+    "many flags": (MANY, DTYPE + b"h\0R"),
+    "many fields": (MANY, DTYPE + text("f4") + b"\x85R" + b"h\0b"),
+}
+
+
+@pytest.mark.parametrize(("first", "again"), BOMBS.values(), ids=BOMBS.keys())
+def test_what_is_used_again_and_again_is_paid_for_each_time(first, again, tmp_path):
+    content = inside(first + again * 1000)
+    assert assert_bounded(content, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [b"N", b"]", b")", b")\x85", b"(", b"K\1\x94", b"]\x94", b"\x94", b"X\1\0\0\0a", b"J\1\2\3\4",
+     b"G12345678", b"\x8a\1\1", b"\x8c\2ab", EMPTY, FLOAT, b"(t", b"(]t", b"N\x85\x94"],
+)  # fmt: skip
+def test_no_instruction_takes_more_than_its_share(instructions, tmp_path):
+    assert_bounded(pickled(b"K\1" + instructions * (2**17 // len(instructions))), tmp_path)
+
+
+def test_lengths_that_are_only_claimed_take_no_memory(tmp_path):
+    for content in (
+        inside(b"B\0\0\0\x40"),
+        inside(b"\x8e\0\0\0\x40\0\0\0\0"),
+        b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**30),
+    ):
+        assert_bounded(content, tmp_path)
+
+
+PARTS = [
+    *(LONG, BYTES, b"h\0", b"h\1", b"h\2", b"j\3\0\0\0", b"\x94", b"q\4", b"(", b"t", b"]", b"e"),
+    *(b"\x85", b"\x86", b"\x87", b"R", b"b", b"K\1", b"K\0", b"\x89", b"N", b"a"),
+    *(SIZE, EMPTY, OBJECT, FLOAT),
+    *(RECONSTRUCT, SCALAR, FROM_BUFFER, NDARRAY, DTYPE, ENCODE, text("latin1"), text("S1")),
+    *(array(SIZE, call(DTYPE, text("S1")), b"h\0"), call(ENCODE, b"h\0", text("latin1"))),
+    *(array(b"K\1\x85", OBJECT, b"](h\1e"), array(b"K\2\x85", OBJECT, b"](h\1h\1e") + b"\x94"),
+]  # fmt: skip
+
+
+@given(
+    program=st.lists(
+        st.tuples(st.sampled_from(PARTS), st.sampled_from([1, 1, 2, 300])), max_size=30
+    ),
+    wrapped=st.booleans(),
+)
+@settings(max_examples=150)
+def test_no_program_takes_more_than_a_multiple_of_its_file(folder, program, wrapped, tally):
+    tally["inputs fuzzed"] += 1
+    instructions = b"".join(part * count for part, count in program)
+    assert_bounded((inside if wrapped else pickled)(LONG + instructions), folder)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_numpy_writes_needs_less_than_half_of_what_it_may(protocol, tmp_path, monkeypatch):
+    monkeypatch.setattr(safe_numpy, "MOST_MADE", safe_numpy.MOST_MADE // 2)
+    monkeypatch.setattr(safe_numpy, "ROOM_TO_MAKE", 0)
+    for array in (
+        ragged([ragged([f"phone {number}" for number in range(500)])]),
+        ragged([np.zeros(0) for _ in range(500)]),
+        ragged([np.zeros((1, 1), "i1") for _ in range(500)]),
+        ragged([np.int8(number % 100) for number in range(500)]),
+        ragged([ragged(["AA"] * 2) for _ in range(500)]),
+    ):
+        assert_same(load_bytes(saved(array, protocol), tmp_path), array)

@@ -18,6 +18,7 @@ from phonemes.corpus.source import Utterance
 from phonemes.errors import InputError
 from phonemes.inventory import default_inventory
 from phonemes.storage.layout import SPLITS
+from phonemes.storage.read import read_phonemes, read_spelling
 
 
 class Corpus(NamedTuple):
@@ -190,6 +191,23 @@ def test_s22_test_files_come_in_the_order_of_test_order_csv(corpus, tmp_path, pl
     assert_opens_as(tmp_path, expected)
 
 
+@pytest.mark.parametrize("place", ["raw", "raw/2023", "raw/2023/course"])
+def test_lists_may_lie_in_any_folder_between_the_path_and_the_course(corpus, tmp_path, place):
+    expected = write_tree(tmp_path / "raw/2023/course", corpus)
+    expected.splits["test"].reverse()
+    rows = "".join(f"{item.name}\n" for item in expected.splits["test"])
+    (tmp_path / place / "test_order.csv").write_text(f"file\n{rows}")
+    (tmp_path / place / "phonemes.txt").write_text("\n".join(corpus.phonemes))
+    assert_opens_as(tmp_path / "raw", expected)
+
+
+def test_lists_above_the_path_are_not_read(corpus, tmp_path):
+    expected = write_tree(tmp_path / "raw", corpus)
+    (tmp_path / "test_order.csv").write_text("file\nabsent\n")
+    (tmp_path / "phonemes.txt").write_text("absent\n")
+    assert_opens_as(tmp_path / "raw", expected)
+
+
 def test_test_labels_are_taken_where_there_are_any(corpus, tmp_path):
     write_flat(tmp_path / "flat", corpus)
     labels = [item.labels for item in corpus.splits["test"]]
@@ -245,7 +263,38 @@ def test_the_corpus_is_packed_from_it(corpus, tmp_path):
     }
 
 
-# The inventory
+# The inventory, and how it is spelled
+
+
+@pytest.mark.parametrize("silence", ["SIL", "[SIL]", "sil"])
+def test_the_spelling_of_the_transcripts_comes_back_once_they_are_read(tmp_path, silence):
+    corpus = make_corpus(classes=40)
+    corpus.splits["train"][0].labels[-1] = 0
+    write_tree(tmp_path / "raw", corpus, silence=silence)
+    write_corpus(open_source(tmp_path / "raw"), tmp_path / "packed")
+    assert read_phonemes(tmp_path / "packed") == corpus.phonemes
+    assert read_spelling(tmp_path / "packed", 40) == (True, (silence, *corpus.phonemes[1:]))
+
+
+def test_integers_and_the_spelling_of_phonemes_txt_come_back(corpus, tmp_path):
+    write_flat(tmp_path / "raw", corpus)
+    spelled = ("[SIL]", *map(str.lower, corpus.phonemes[1:]))
+    (tmp_path / "raw/phonemes.txt").write_text("\n".join(spelled))
+    write_corpus(open_source(tmp_path / "raw"), tmp_path / "packed")
+    assert read_phonemes(tmp_path / "packed") == corpus.phonemes
+    assert read_spelling(tmp_path / "packed", 71) == (False, spelled)
+
+
+def test_two_spellings_are_reported(tmp_path):
+    corpus = make_corpus(classes=40)
+    corpus.splits["train"][0].labels[-1] = 0
+    write_tree(tmp_path / "raw", corpus)
+    names = np.array(["<sos>", "[SIL]", "[SIL]", "[SIL]", "[SIL]", "<eos>"])
+    np.save(tmp_path / "raw/dev-clean/transcript/dev00-12-0000.npy", names)
+    source = open_source(tmp_path / "raw")
+    write_corpus(source, tmp_path / "packed")
+    (note,) = source.notes()
+    assert note.startswith("labels spell SIL in 2 ways: '[SIL]' (4), 'SIL' (")
 
 
 @pytest.mark.parametrize("split", ["train", "dev"])
@@ -275,6 +324,49 @@ def flat(corpus, tmp_path):
 def tree(corpus, tmp_path):
     write_tree(tmp_path / "tree", corpus)
     return tmp_path / "tree"
+
+
+@pytest.mark.parametrize(
+    ("edition", "first", "second"),
+    [
+        ("flat", "dev.npy", "val.npy"),
+        ("flat", "dev_labels.npy", "val_labels.npy"),
+        ("flat", "test_labels.npy", "phoneme_labels_for_test_data.csv"),
+        ("flat", "train.npy", "train-clean-360"),
+        ("tree", "test-clean/test_order.csv", "test_order.csv"),
+    ],
+)
+def test_two_files_for_one_thing_are_both_named(flat, tree, edition, first, second):
+    folder = flat.parent / edition
+    for name in (first, second):
+        (folder / name).touch()
+    refuses(folder, f"{folder / first} and ", f"{second}", "are both there; remove one")
+
+
+@pytest.mark.parametrize(
+    ("edition", "name"),
+    [
+        ("flat", "train.npy"),
+        ("flat", "phonemes.txt"),
+        ("flat", "phoneme_labels_for_test_data.csv"),
+        ("tree", "test_order.csv"),
+        ("tree", "dev-clean/transcript/dev00-12-0000.npy"),
+    ],
+)
+def test_a_pipe_is_refused_and_not_waited_for(flat, tree, edition, name):
+    path = flat.parent / edition / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    refuses(flat.parent / edition, f"{path} is not a file; put ")
+
+
+@pytest.mark.parametrize("character", ["\r", "\n", "\t", "\x1b", "\x85", "\u2028"])
+def test_a_control_character_in_a_file_name_is_refused_before_any_frame_is_read(tree, character):
+    file = tree / "dev-clean/mfcc/dev00-12-0000.npy"
+    file.rename(file.with_name(f"dev{character}.npy"))
+    with pytest.raises(InputError, match=r"has the control character .*; rename it") as refused:
+        open_source(tree)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_path_that_is_no_folder_is_refused(flat):
@@ -358,8 +450,8 @@ def test_what_is_no_array_of_utterances_is_refused(flat, content, message):
     ("text", "message"),
     [
         ("id,label\n0,1\n1,2\n", "has 2 rows, the utterances have 3 frames; take both from"),
-        ("id,target\n0,1\n", "cannot be read: Usecols do not match columns"),
-        ("", "cannot be read: No columns"),
+        ("id,target\n0,1\n", "cannot be read: it has 0 columns named 'label'"),
+        ("", "cannot be read: it has no columns"),
         ("label\n1.5\n2\n3\n", "labels are float64"),
         ("label\nAA\nB\nCH\n", "utterance 0, frame 0: unknown phoneme 'AA'; did you mean"),
         ("label\n1\n2\n71\n", "has label 71; expected 0 to 70"),
@@ -371,9 +463,9 @@ def test_test_labels_that_do_not_fit_are_refused(flat, text, message):
 
 
 def test_an_unknown_phoneme_is_named_with_its_file(tree):
-    names = np.array(["<sos>", "AA0", "SIL", "sil", "<eos>"])
+    names = np.array(["<sos>", "AA0", "SIL", "SILL", "<eos>"])
     np.save(tree / "dev-clean/transcript/dev00-12-0000.npy", names)
-    refuses(tree, "dev00-12-0000.npy, frame 2: unknown phoneme 'sil'; did you mean SIL?")
+    refuses(tree, "dev00-12-0000.npy, frame 2: unknown phoneme 'SILL'; did you mean SIL?")
 
 
 @pytest.mark.parametrize(
@@ -412,7 +504,7 @@ def test_features_without_a_transcript_are_named_and_the_reverse(tree):
         ("../mfcc/test00-12-0000.npy", "row 1: there is no '../mfcc"),
         ("/etc/passwd", "row 1: there is no '/etc/passwd'"),
         ("test00-12-0000.npy", "row 1: 'test00-12-0000.npy' is listed twice; remove one"),
-        ("", "row 1: there is no nan"),
+        ("", "row 1: there is no ''"),
     ],
 )
 def test_an_order_of_other_files_is_refused(tree, name, message):
@@ -452,6 +544,13 @@ def test_links_within_the_data_folder_and_to_it_are_followed(flat, corpus):
     (flat / "train.npy").symlink_to("features.npy")
     (flat.parent / "link").symlink_to("flat")
     assert_opens_as(flat.parent / "link", corpus)
+
+
+@pytest.mark.parametrize("name", ["dev-clean", "dev-clean/mfcc"])
+def test_a_link_to_a_folder_is_refused_as_dvc_does_not_watch_it(tree, name):
+    (tree / name).rename(tree / "elsewhere")
+    (tree / name).symlink_to(tree / "elsewhere")
+    refuses(tree, f"{tree / name} is a link to a folder, which DVC does not watch; put the folder")
 
 
 def test_a_link_is_not_searched_for_the_course(flat):
