@@ -2,101 +2,143 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from phonemes.context import utterance_lengths
 from phonemes.decoding.decode import Smoothing, decode, read_smoothing
 from phonemes.inference.device import choose_device, choose_precision
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.architecture import parameter_count
+from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.store import Model, load_model
 from phonemes.params import Params
 from phonemes.scoring.figures import confusion_figure, save_png
 from phonemes.scoring.scores import (
+    Interval,
     Predictions,
-    confusion_counts,
-    phoneme_scores,
-    utterance_sums,
-    with_intervals,
+    Units,
+    independent_units,
+    intervals,
+    unit_sums,
 )
-from phonemes.scoring.tables import confused_pairs_table, confusion_table, phoneme_table
-from phonemes.storage.atomic import replacing
+from phonemes.scoring.tables import (
+    SCORE_DECIMALS,
+    confused_pairs_table,
+    confusion_counts,
+    confusion_table,
+    phoneme_table,
+    score_table,
+)
+from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import CONFUSION, CORPUS, MODEL, SCORES, TABLES, HostSplit
-from phonemes.storage.read import read_phonemes, read_split
+from phonemes.storage.read import (
+    read_phonemes,
+    read_split,
+    read_split_with_lengths,
+    read_utterances,
+)
 from stages import run
 
-DECIMALS = 5  # of stored scores: finer than any corpus's interval
+
+class Evaluation(NamedTuple):
+    """What is written of a split."""
+
+    scores: dict[str, Interval]
+    units: Units  # that the intervals count
+    counts: NDArray[np.int64]  # (P, P) frames by actual and predicted phoneme
 
 
 def predict(
     split: HostSplit,
+    lengths: NDArray[np.integer],
     classes: int,
     model: Model,
     smoothing: Smoothing | None,
     params: Params,
     device: torch.device,
 ) -> Predictions:
-    """Classify a labelled split."""
+    """Classify a labelled split, whose utterances have `lengths`, (U,)."""
     dtype = choose_precision(params.model.precision, device)
     on_device = to_device(split, params.data, device, dtype)
     require_fit(model.base[0].architecture, on_device, classes)
-    lengths, batch = utterance_lengths(split.starts), params.runtime.batch_size
-    scores = decode(model, on_device, lengths, batch, dtype, smoothing)
+    scores = decode(model, on_device, lengths, dtype, smoothing)
     assert split.labels is not None
     return Predictions(split.labels, *(values.cpu().numpy() for values in scores))
 
 
-def write_tables(
-    folder: Path,
-    predictions: Predictions,
-    sums: dict[str, Any],
+def evaluate(
+    name: str,
     phonemes: tuple[str, ...],
-    pairs: int,
-) -> None:
-    """Write the confusions, scores by phoneme and most confused pairs of a split."""
-    folder.mkdir(parents=True)
+    model: Model,
+    smoothing: Smoothing | None,
+    params: Params,
+    device: torch.device,
+) -> Evaluation:
+    """Score a labelled split by its name."""
+    split, lengths = read_split_with_lengths(name, len(phonemes))
+    utterances = read_utterances(CORPUS, name, len(lengths))
+    units = independent_units([speaker for _, speaker in utterances])
+    predictions = predict(split, lengths, len(phonemes), model, smoothing, params, device)
     counts = confusion_counts(predictions.labels, predictions.predicted, len(phonemes))
-    by_phoneme = phoneme_scores({name: values.sum(0) for name, values in sums.items()})
+    return Evaluation(intervals(unit_sums(predictions, lengths, units, phonemes)), units, counts)
+
+
+def write_tables(folder: Path, found: Evaluation, phonemes: tuple[str, ...], pairs: int) -> None:
+    """Write scores with intervals, confusions, scores by phoneme and confused pairs of a split."""
+    folder.mkdir(parents=True)
     for name, table in {
-        "confusion": confusion_table(counts, phonemes),
-        "phonemes": phoneme_table(phonemes, *by_phoneme),
-        "confused_pairs": confused_pairs_table(counts, phonemes, pairs),
+        "scores": score_table(found.scores, found.units),
+        "confusion": confusion_table(found.counts, phonemes),
+        "phonemes": phoneme_table(found.counts, phonemes),
+        "confused_pairs": confused_pairs_table(found.counts, phonemes, pairs),
     }.items():
         table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
 
 
-def main(params: Params) -> None:
+def rounded(scores: dict[str, Interval]) -> dict[str, float]:
+    """Return scores to be compared between runs, without those that are undefined."""
+    values = {name: round(float(each.value), SCORE_DECIMALS) for name, each in scores.items()}
+    return {name: value for name, value in values.items() if not np.isnan(value)}
+
+
+def summary(name: str, found: Evaluation) -> str:
+    """Return a line about a split."""
+    value, low, high = found.scores["accuracy"]
+    kind = found.units.kind if found.units.number > 1 else found.units.kind.removesuffix("s")
+    units = f"{found.units.number:,} {kind}"
+    interval = f"no interval: {units}" if np.isnan(low) else f"{low:.4f} to {high:.4f}; {units}"
+    return (
+        f"{name}: accuracy {value:.4f} ({interval}), "
+        f"macro F1 {found.scores['macro_f1'].value:.4f}, "
+        f"cross-entropy {found.scores['cross_entropy'].value:.4f}"
+    )
+
+
+def main(params: Params, outputs: Outputs) -> None:
     """Write the scores and tables of each labelled split, and a picture of dev's confusions."""
+    tables = outputs.folder(TABLES)
+    scores, png = outputs.file(SCORES), outputs.file(CONFUSION)
     device = choose_device(params.runtime.device)
-    model = load_model(MODEL, device)
+    model, purpose, facts = load_model(MODEL, device)
     phonemes = read_phonemes(CORPUS)
     smoothing = read_smoothing(params.smooth, len(phonemes))
     count = sum(parameter_count(network) for network, _ in (*model.base, *model.stacked))
-    results: dict[str, Any] = {"model": {"parameters": count, "epoch": model.facts["epoch"]}}
-    with replacing(TABLES) as tables:
-        for name in ("dev", "test"):
-            if not (CORPUS / f"labels/{name}.npy").exists():
-                continue
-            split = read_split(name, len(phonemes))
-            predictions = predict(split, len(phonemes), model, smoothing, params, device)
-            sums = utterance_sums(predictions, utterance_lengths(split.starts), phonemes)
-            scores = with_intervals(sums, params.evaluate.resamples, params.evaluate.seed)
-            results[name] = {key: round(score, DECIMALS) for key, score in scores.items()}
-            write_tables(tables / name, predictions, sums, phonemes, params.evaluate.pairs)
-            if name == "dev":
-                counts = confusion_counts(predictions.labels, predictions.predicted, len(phonemes))
-                picture = confusion_figure(counts, phonemes, "Confusions on dev")
-            print(
-                f"{name}: accuracy {scores['accuracy']:.4f} "
-                f"({scores['accuracy_low']:.4f} to {scores['accuracy_high']:.4f}), "
-                f"macro F1 {scores['macro_f1']:.4f}, cross-entropy {scores['cross_entropy']:.4f}"
-            )
-    with replacing(CONFUSION) as path:
-        save_png(picture, path)
-    with replacing(SCORES) as path:
-        path.write_text(json.dumps(results, indent=2) + "\n", "utf-8", newline="\n")
+    bands = read_split("dev", None).frames.shape[1]
+    require_purpose(purpose, read_purpose(params.data, bands))
+    splits = ["dev", *(["test"] if (CORPUS / "labels/test.npy").exists() else [])]
+    found = {name: evaluate(name, phonemes, model, smoothing, params, device) for name in splits}
+    results: dict[str, dict[str, float]] = {"model": {"parameters": count, "epoch": facts.epoch}}
+    results |= {name: rounded(each.scores) for name, each in found.items()}
+    text = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    picture = confusion_figure(found["dev"].counts, phonemes, "Confusions on dev")
+    for name, each in found.items():
+        write_tables(tables / name, each, phonemes, params.evaluate.pairs)
+        print(summary(name, each))
+    save_png(picture, png)
+    scores.write_text(text, "utf-8", newline="\n")
 
 
 if __name__ == "__main__":

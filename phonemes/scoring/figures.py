@@ -1,16 +1,20 @@
 """The confusion matrix as a picture.
 
 Axes run in phonetic order, which puts phonemes that are easily confused next to each
-other: mistakes gather near the diagonal.
+other: mistakes gather near the diagonal. The picture is the project's: a user's
+matplotlibrc, styles and fonts do not reach it.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
@@ -19,8 +23,11 @@ from phonemes.scoring.tables import shares_of_actual
 
 COLOURS = "magma_r"
 FEW = 100  # classes that still get the larger cells and type
+FONT = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")  # comes with matplotlib
+STYLE = dict(matplotlib.rcParamsDefault) | {"text.parse_math": False}  # a phoneme may hold $
 
 
+@matplotlib.rc_context(STYLE)
 def confusion_figure(counts: NDArray[np.int64], phonemes: Sequence[str], title: str) -> Figure:
     """Draw the shares of each actual phoneme's frames, with every phoneme named.
 
@@ -74,9 +81,12 @@ def confusion_figure(counts: NDArray[np.int64], phonemes: Sequence[str], title: 
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.ax.tick_params(labelsize=8)
     bar.set_label("share of actual", fontsize=9)
+    for text in figure.findobj(Text):
+        text.set_fontproperties(FontProperties(fname=FONT, size=text.get_fontsize()))
     return figure
 
 
+@matplotlib.rc_context(STYLE)
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, the same bytes for the same figure at any time."""
     figure.savefig(path, format="png", metadata={"Software": None})

@@ -1,13 +1,27 @@
-"""The picture of a confusion matrix names every phoneme and shows every share."""
+"""The picture of a confusion matrix names every phoneme and shows every share, for every user."""
 
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib import font_manager, style
+from matplotlib.text import Text
 
 from phonemes.inventory import ARPABET_STRESS, phonetic_order
 from phonemes.scoring.figures import confusion_figure, save_png
 from phonemes.scoring.tables import shares_of_actual
 
 NAMES = ("SIL", "T", "D", "AH0")
+# of a user's matplotlibrc
+SETTINGS = [
+    {"savefig.dpi": 30, "figure.dpi": 30},
+    {"text.usetex": True},
+    {"font.family": "serif", "font.size": 30, "text.color": "red", "axes.facecolor": "black"},
+    {"savefig.bbox": "tight", "savefig.transparent": True, "savefig.pad_inches": 3},
+    {"image.origin": "lower", "image.aspect": "auto", "image.cmap": "jet", "axes.grid": True},
+    {"path.sketch": (1, 100, 2), "text.hinting": "none", "figure.constrained_layout.use": True},
+]
 
 
 @pytest.fixture
@@ -66,3 +80,35 @@ def test_the_picture_is_small_and_the_same_bytes_each_time(tmp_path):
     assert pictures[0] == pictures[1]
     assert len(pictures[0]) < 600_000
     assert b"matplotlib" not in pictures[0].lower()
+
+
+def png(counts, folder, names=NAMES):
+    path = folder / "confusion.png"
+    save_png(confusion_figure(counts, names, "dev"), path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_the_picture_is_the_same_whatever_the_users_settings(counts, tmp_path, settings):
+    expected = png(counts, tmp_path)
+    with matplotlib.rc_context(settings):
+        before = dict(matplotlib.rcParams)
+        assert png(counts, tmp_path) == expected
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_the_picture_is_the_same_in_every_style(counts, tmp_path):
+    expected = png(counts, tmp_path)
+    for name in ("dark_background", "ggplot", "fivethirtyeight"):
+        with style.context(name):
+            assert png(counts, tmp_path) == expected
+
+
+def test_every_text_is_in_the_font_that_comes_with_matplotlib(counts):
+    for text in confusion_figure(counts, NAMES, "dev").findobj(Text):
+        font = Path(font_manager.findfont(text.get_fontproperties()))
+        assert font == Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")
+
+
+def test_a_phonemes_name_is_no_formula(counts, tmp_path):
+    assert png(counts, tmp_path, ("SIL", r"$\frac$", "$T", "a_0^"))  # is not parsed

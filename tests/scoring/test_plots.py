@@ -1,7 +1,10 @@
 """DVC fills the templates of the plots with the tables that stages write, offline too."""
 
+import csv
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
@@ -26,15 +29,10 @@ def counts():
 
 def rows(name, counts):
     """Return the rows that DVC would read from a template's CSV, values as text, and x and y."""
-    scores = np.linspace(0, 1, len(NAMES))
     table, x, y = {
         "confusion_matrix": (confusion_table(counts, NAMES), "predicted", "actual"),
         "pair_bars": (confused_pairs_table(counts, NAMES, 30), "count", "pair"),
-        "phoneme_bars": (
-            phoneme_table(NAMES, scores, scores, scores, counts.sum(axis=1)),
-            "phoneme",
-            "f1",
-        ),
+        "phoneme_bars": (phoneme_table(counts, NAMES), "phoneme", "f1"),
         "rate": (pd.DataFrame(sweep([1e-3, 1e-2], [4.0, 3.0])), "lr", "smoothed"),
     }[name]
     return table.astype(str).to_dict("records"), x, y
@@ -45,6 +43,101 @@ def filled(name, records, x, y):
     records = [row | {"rev": rev} for rev in ("workspace", "HEAD") for row in records]
     renderer = VegaRenderer(records, name, template=name, template_dir=str(TEMPLATES), x=x, y=y)
     return renderer.get_filled_template()
+
+
+def at_each_revision(tables, name, x, y):
+    """Return the Vega-Lite specification of tables by their revision."""
+    records = []
+    for rev, table in tables.items():
+        text = table.to_csv(index=False)
+        records += [row | {"rev": rev} for row in csv.DictReader(text.splitlines())]
+    renderer = VegaRenderer(records, name, template=name, template_dir=str(TEMPLATES), x=x, y=y)
+    return renderer.get_filled_template()
+
+
+# Prints the data that a specification shows: those of its first mark of type argv[1].
+SHOWN = """
+const fs = require('fs');
+global.self = global;
+const page = fs.readFileSync(process.argv[1], 'utf8');
+const library = (name, needed) => {
+  const start = page.indexOf(`<!-- ${name} `), first = page.indexOf('<script>', start) + 8;
+  const module = {exports: {}};
+  new Function('module', 'exports', 'require', page.slice(first, page.indexOf('</script>', first)))(
+    module, module.exports, () => needed);
+  return module.exports;
+};
+const vega = library('Vega'), lite = library('Vega-Lite', vega);
+const spec = lite.compile(JSON.parse(fs.readFileSync(0, 'utf8'))).spec;
+const view = new vega.View(vega.parse(spec), {renderer: 'none'});
+view.toSVG().then(() => {
+  const marks = [], collect = item => {
+    if (item.marktype && item.name && /marks$/.test(item.name))
+      marks.push([item.marktype, item.items.map(each => ({...each.datum, size: each.size,
+        text: each.text, width: each.width, height: each.height}))]);
+    (item.items || []).forEach(collect);
+  };
+  collect(view.scenegraph().root);
+  console.log(JSON.stringify(marks));
+});
+"""
+
+
+def shown(spec):
+    """Return what the page's own Vega draws of a specification: items by the type of mark."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("needs Node.js")
+    result = subprocess.run(
+        [node, "-e", SHOWN, str(TEMPLATES / "offline.html")],
+        input=json.dumps(spec),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return dict(json.loads(result.stdout))
+
+
+@pytest.mark.heavy
+def test_a_phoneme_without_frames_and_one_never_found_look_different(counts):
+    counts[2, 2] = 0  # D is never found, T never occurs
+    spec = at_each_revision({"HEAD": phoneme_table(counts, NAMES)}, "phoneme_bars", "phoneme", "f1")
+    marks = shown(spec)
+    assert {item["phoneme"]: item["text"] for item in marks["text"]} == {
+        "SIL": "", "T": "absent", "D": "", "AH0": ""
+    }  # fmt: skip
+    assert {item["phoneme"]: item["size"] for item in marks["symbol"]} == {
+        "SIL": 0, "T": 0, "D": 30, "AH0": 0
+    }  # fmt: skip
+    heights = {item["phoneme"]: item["height"] for item in marks["rect"]}
+    assert heights["T"] == heights["D"] == 0 < heights["SIL"]
+
+
+@pytest.mark.heavy
+def test_a_pair_is_shown_with_its_frames_in_all_revisions_once_it_is_frequent_in_one(counts):
+    other = counts.copy()
+    other[3, 0], other[2, 1], other[2, 3], other[0, 3] = 2, 1, 9, 0
+    tables = {
+        "HEAD": confused_pairs_table(counts, NAMES, 2), "new": confused_pairs_table(other, NAMES, 1)
+    }  # fmt: skip
+    marks = shown(at_each_revision(tables, "pair_bars", "count", "pair"))
+    assert {(bar["rev"], bar["pair"], int(bar["count"])) for bar in marks["rect"]} == {
+        ("HEAD", "AH0 → SIL", 20),
+        ("HEAD", "D → T", 15),
+        ("new", "AH0 → SIL", 2),  # beyond its own first pair
+        ("new", "D → T", 1),
+        ("new", "D → AH0", 9),  # HEAD never made this mistake
+    }
+
+
+@pytest.mark.heavy
+def test_pairs_of_revisions_that_list_the_most_frequent_alone_are_shown(counts):
+    old = confused_pairs_table(counts, NAMES, 2).head(2).drop(columns="top")
+    new = confused_pairs_table(counts, NAMES, 1)
+    marks = shown(at_each_revision({"old": old, "new": new}, "pair_bars", "count", "pair"))
+    assert {(bar["rev"], bar["pair"]) for bar in marks["rect"]} == {
+        (rev, pair) for rev in ("old", "new") for pair in ("AH0 → SIL", "D → T")
+    }
 
 
 def fields(spec):

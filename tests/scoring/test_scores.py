@@ -1,21 +1,19 @@
-"""Scores are those of scikit-learn; their intervals are those of resampled utterances."""
-
-import warnings
+"""Scores are those of scikit-learn; their intervals hold for other speakers."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics
 
 from phonemes.inventory import ARPABET_STRESS, TIMIT, fold
 from phonemes.scoring.scores import (
     Predictions,
-    confusion_counts,
-    phoneme_scores,
+    independent_units,
+    intervals,
     scores,
-    utterance_sums,
-    with_intervals,
+    unit_sums,
 )
 
 NUMBERS = tuple("012345")
@@ -40,9 +38,14 @@ def drawn(frames, classes, seed=0, skill=1.0):
     return predictions, probabilities
 
 
+def by_utterance(predictions, lengths, phonemes):
+    """Return the sums of each utterance."""
+    return unit_sums(predictions, lengths, independent_units([""] * len(lengths)), phonemes)
+
+
 def split_sums(predictions, lengths, phonemes):
     """Return the sums over all utterances of a split."""
-    sums = utterance_sums(predictions, lengths, phonemes)
+    sums = by_utterance(predictions, lengths, phonemes)
     return {name: values.sum(0) for name, values in sums.items()}
 
 
@@ -78,45 +81,23 @@ def test_scores_are_those_of_scikit_learn(lengths, phonemes, seed):
         assert actual[name] == pytest.approx(value, rel=1e-5), name
 
 
-@given(several_lengths, inventories, st.integers(0, 99))
-def test_scores_by_phoneme_are_those_of_scikit_learn(lengths, phonemes, seed):
-    predictions, _ = drawn(lengths.sum(), len(phonemes), seed)
-    actual = phoneme_scores(split_sums(predictions, lengths, phonemes))
-    expected = metrics.precision_recall_fscore_support(
-        predictions.labels, predictions.predicted, labels=range(len(phonemes)), zero_division=0
-    )
-    for ours, theirs in zip(actual, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs)
-
-
-@given(st.integers(1, 60), st.integers(0, 99))
-def test_confusions_are_those_of_scikit_learn(frames, seed):
-    predictions, _ = drawn(frames, 71, seed)
-    expected = metrics.confusion_matrix(predictions.labels, predictions.predicted, labels=range(71))
-    actual = confusion_counts(predictions.labels, predictions.predicted, 71)
-    np.testing.assert_array_equal(actual, expected)
-
-
 def test_no_count_overflows_the_labels_small_type():
     labels = np.full(100_000, 345, np.int16)
-    counts = confusion_counts(labels, labels, 346)
-    assert counts[345, 345] == counts.sum() == 100_000
     zeros = np.zeros(len(labels))
     lengths = np.full(1000, 100)
-    sums = utterance_sums(
-        Predictions(labels, labels, zeros, zeros > 0), lengths, tuple(map(str, range(346)))
-    )
+    predictions = Predictions(labels, labels, zeros, zeros > 0)
+    sums = by_utterance(predictions, lengths, tuple(map(str, range(346))))
     assert (sums["hits"][:, 345] == 100).all()
 
 
 @given(several_lengths, inventories)
 def test_sums_of_utterances_are_those_of_each_on_its_own(lengths, phonemes):
     predictions, _ = drawn(lengths.sum(), len(phonemes))
-    together = utterance_sums(predictions, lengths, phonemes)
+    together = by_utterance(predictions, lengths, phonemes)
     ends = np.cumsum(lengths)
     for number, (start, end) in enumerate(zip(ends - lengths, ends, strict=True)):
         single = Predictions(*(values[start:end] for values in predictions))
-        sums = utterance_sums(single, lengths[number : number + 1], phonemes)
+        sums = by_utterance(single, lengths[number : number + 1], phonemes)
         assert sums.keys() == together.keys()
         for name, values in sums.items():
             np.testing.assert_allclose(together[name][number], values[0])
@@ -172,8 +153,10 @@ def test_every_silence_of_timit_is_silence():
     assert result["accuracy_without_sil"] == 1
 
 
-def test_without_speech_there_is_nothing_to_get_right():
-    assert scored([0, 0], [0, 1], ARPABET_STRESS)["accuracy_without_sil"] == 0
+def test_without_speech_there_is_no_accuracy_without_silence():
+    result = scored([0, 0], [0, 1], ARPABET_STRESS)
+    assert np.isnan(result["accuracy_without_sil"])
+    assert result["accuracy"] == 0.5
 
 
 def test_numbered_classes_have_no_folded_scores():
@@ -185,102 +168,160 @@ def test_numbered_classes_have_no_folded_scores():
     }
 
 
+# What intervals count
+
+
+def test_speakers_are_the_units_where_they_are_known():
+    kind, count, units = independent_units(["b", "a", "b", "c"])
+    assert (kind, count, units.tolist()) == ("speakers", 3, [0, 1, 0, 2])
+
+
+def test_utterances_are_the_units_where_no_speaker_is_known():
+    kind, count, units = independent_units(["", "", ""])
+    assert (kind, count, units.tolist()) == ("utterances", 3, [0, 1, 2])
+
+
+def test_an_utterance_of_an_unknown_speaker_is_a_unit_of_its_own():
+    kind, count, units = independent_units(["a", "", "a", "", "1"])
+    assert (kind, count, units.tolist()) == ("speakers and utterances", 4, [0, 1, 0, 2, 3])
+
+
+@given(several_lengths, st.sampled_from([NUMBERS, ARPABET_STRESS]), st.integers(0, 99))
+def test_sums_of_a_speaker_are_those_of_its_utterances(lengths, phonemes, seed):
+    speakers = [f"{number}" for number in np.random.default_rng(seed).integers(0, 3, len(lengths))]
+    predictions, _ = drawn(lengths.sum(), len(phonemes), seed)
+    units = independent_units(speakers)
+    sums, single = (
+        unit_sums(predictions, lengths, units, phonemes),
+        by_utterance(predictions, lengths, phonemes),
+    )
+    for name, values in sums.items():
+        for unit in range(units.number):
+            own = single[name][units.of_utterance == unit]
+            np.testing.assert_allclose(values[unit], own.sum(0))
+
+
 # Intervals
 
 
-def simulated(utterances, length=10, seed=0, classes=6):
+def simulated(units, length=10, seed=0, classes=6):
     """Return predictions of utterances that differ in difficulty, and their lengths."""
     random = np.random.default_rng(seed)
-    lengths = random.integers(1, 2 * length, utterances)
+    lengths = random.integers(1, 2 * length, units)
     predictions, _ = drawn(lengths.sum(), classes, seed, skill=2)
-    hard = np.repeat(random.random(utterances) < 0.3, lengths)
+    hard = np.repeat(random.random(units) < 0.3, lengths)
     wrong = np.where(hard, (predictions.labels + 1) % classes, predictions.predicted)
     return predictions._replace(predicted=wrong), lengths
 
 
-def intervals(predictions, lengths, phonemes=NUMBERS, resamples=200, seed=0):
-    return with_intervals(utterance_sums(predictions, lengths, phonemes), resamples, seed)
+def accuracy_of(right, frames):
+    """Return the interval of an accuracy of units by their correct frames and frames."""
+    right, frames = np.array(right, float), np.array(frames, float)
+    one = frames[..., None]
+    sums = {"frames": frames, "right": right, "top3": right, "loss": frames - right}
+    return intervals(sums | {"support": one, "claimed": one, "hits": right[..., None]})["accuracy"]
 
 
-def width(result, name="accuracy"):
-    return result[f"{name}_high"] - result[f"{name}_low"]
+def test_the_interval_of_equally_long_speakers_is_students_over_their_accuracies():
+    accuracies = np.array([0.8, 0.85, 0.9, 0.7])
+    value, low, high = accuracy_of(1000 * accuracies, [1000] * 4)
+    expected = stats.t.interval(0.95, 3, accuracies.mean(), stats.sem(accuracies))
+    assert value == pytest.approx(accuracies.mean())
+    assert (low, high) == pytest.approx(expected)
+
+
+def test_speakers_that_weigh_unevenly_count_for_fewer():
+    accuracies = np.array([0.8, 0.85, 0.9, 0.7])
+    value, low, high = accuracy_of(accuracies * [4000, 1000, 1000, 1000], [4000] + [1000] * 3)
+    freedom = 7**2 / (4**2 + 3) - 1  # 1.6 instead of 3
+    without_one = (4 * 0.8 + 0.85 + 0.9 + 0.7 - accuracies * [4, 1, 1, 1]) / [3, 6, 6, 6]
+    error = np.sqrt(3 / 4 * ((without_one - without_one.mean()) ** 2).sum())
+    assert (
+        high - value
+        == pytest.approx(value - low)
+        == pytest.approx(min(stats.t.ppf(0.975, freedom) * error, 1 - value))
+    )
 
 
 @pytest.mark.parametrize("phonemes", [NUMBERS, ARPABET_STRESS])
-def test_every_interval_holds_its_score(phonemes):
-    predictions, lengths = simulated(50, classes=len(phonemes))
-    result = intervals(predictions, lengths, phonemes)
-    point = scores(split_sums(predictions, lengths, phonemes))
-    assert set(result) == {name + end for name in point for end in ("", "_low", "_high")}
-    for name, value in point.items():
-        assert result[name] == pytest.approx(float(value))
-        if name != "macro_f1":  # rare phonemes vanish from resamples
-            assert result[f"{name}_low"] < result[name] < result[f"{name}_high"]
-
-
-def test_intervals_agree_with_a_plain_loop_over_resampled_utterances():
-    predictions, lengths = simulated(12)
-    ends = np.cumsum(lengths)
-    parts = [slice(end - length, end) for length, end in zip(lengths, ends, strict=True)]
-    random = np.random.default_rng(3)
-    resampled = []
-    for _ in range(150):
-        times = random.multinomial(12, np.full(12, 1 / 12))
-        rows = np.concatenate(
-            [
-                np.arange(100_000)[part]
-                for part, n in zip(parts, times, strict=True)
-                for _ in range(n)
-            ]
+def test_every_interval_agrees_with_a_plain_loop_that_leaves_one_unit_out(phonemes):
+    predictions, lengths = simulated(12, classes=len(phonemes))
+    unit = np.repeat(np.arange(12), lengths)
+    without_one = []
+    for left_out in range(12):
+        rest = Predictions(*(values[unit != left_out] for values in predictions))
+        without_one.append(scores(split_sums(rest, np.delete(lengths, left_out), phonemes)))
+    freedom = lengths.sum() ** 2 / (lengths**2).sum() - 1
+    found = intervals(by_utterance(predictions, lengths, phonemes))
+    assert found.keys() == without_one[0].keys()
+    for name, (value, low, high) in found.items():
+        values = np.array([each[name] for each in without_one])
+        reach = stats.t.ppf(0.975, freedom) * np.sqrt(11 / 12 * 12 * values.var())
+        assert value == pytest.approx(scores(split_sums(predictions, lengths, phonemes))[name])
+        assert low == pytest.approx(max(value - reach, 0))
+        assert high == pytest.approx(
+            value + reach if name == "cross_entropy" else min(value + reach, 1)
         )
-        labels, predicted = predictions.labels[rows], predictions.predicted[rows]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            f1 = metrics.f1_score(
-                labels, predicted, labels=np.unique(labels), average="macro", zero_division=0
-            )
-        resampled.append(
-            {
-                "accuracy": (labels == predicted).mean(),
-                "macro_f1": f1,
-                "cross_entropy": predictions.loss[rows].mean(dtype=np.float64),
-                "top3_accuracy": predictions.top3[rows].mean(),
-            }
-        )
-    result = intervals(predictions, lengths, resamples=150, seed=3)
-    for name in resampled[0]:
-        low, high = np.quantile([values[name] for values in resampled], [0.025, 0.975])
-        assert result[f"{name}_low"] == pytest.approx(low)
-        assert result[f"{name}_high"] == pytest.approx(high)
 
 
-def test_an_interval_is_as_wide_as_theory_says():
-    lengths = np.full(400, 5)
+def test_an_interval_of_many_utterances_is_as_wide_as_theory_says():
     right = np.random.default_rng(0).random(400) < 0.7  # for all frames of an utterance
-    labels = np.zeros(2000, int)
-    predictions = Predictions(labels, np.repeat(1 - right, 5), np.zeros(2000), np.zeros(2000, bool))
-    share = right.mean()
-    normal = 2 * 1.96 * np.sqrt(share * (1 - share) / 400)  # 400 draws, not 2000
-    assert width(intervals(predictions, lengths, resamples=2000)) == pytest.approx(normal, rel=0.1)
+    value, low, high = accuracy_of(5 * right, [5] * 400)
+    normal = 2 * 1.96 * np.sqrt(value * (1 - value) / 400)  # 400 draws, not 2000
+    assert high - low == pytest.approx(normal, rel=0.01)
 
 
-def test_intervals_shrink_with_more_utterances():
-    widths = [width(intervals(*simulated(utterances))) for utterances in (20, 200, 2000)]
-    assert widths[0] > 2 * widths[1] > 4 * widths[2]
+def test_no_interval_leaves_the_range_of_its_score():
+    found = intervals(by_utterance(*simulated(2), NUMBERS))
+    for name, (value, low, high) in found.items():
+        assert 0 <= low <= value <= high
+        assert name == "cross_entropy" or high <= 1
 
 
-def test_one_utterance_has_no_interval():
-    predictions, lengths = simulated(1)
-    assert width(intervals(predictions, lengths)) == 0
+def test_one_unit_has_scores_and_no_interval():
+    for value, low, high in intervals(by_utterance(*simulated(1), ARPABET_STRESS)).values():
+        assert np.isfinite(value)
+        assert np.isnan(low) and np.isnan(high)
 
 
-def test_the_same_seed_gives_the_same_intervals_and_another_does_not():
-    predictions, lengths = simulated(30)
-    first, again, other = (intervals(predictions, lengths, seed=seed) for seed in (1, 1, 2))
-    assert first == again != other
-    assert first["accuracy"] == other["accuracy"]
+def coverage(speakers, utterances, between, within, runs):
+    """Return how often the interval of the accuracy holds the mean over all speakers.
+
+    Args:
+        speakers: of a split.
+        utterances: of each speaker.
+        between: standard deviation of accuracy over speakers.
+        within: standard deviation over the utterances of one.
+        runs: how many splits are drawn.
+    """
+    random, mean = np.random.default_rng(speakers), 0.852
+    utterances = np.broadcast_to(utterances, speakers)
+    speaker = np.repeat(np.arange(speakers), utterances)
+    own = mean + between * random.standard_normal((speakers, runs))
+    accuracy = own[speaker] + within * random.standard_normal((len(speaker), runs))
+    frames = random.integers(150, 600, accuracy.shape)
+    right = (accuracy.clip(0, 1) * frames).round()
+    firsts = np.cumsum(utterances) - utterances
+    found = accuracy_of(np.add.reduceat(right, firsts), np.add.reduceat(frames, firsts))
+    return ((found.low <= mean) & (mean <= found.high)).mean()
 
 
-def test_all_scores_are_plain_numbers():
-    result = intervals(*simulated(5))
-    assert {type(value) for value in result.values()} == {float}
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("speakers", "utterances", "between", "within"),
+    [
+        (4, 18, 0.0179, 0.0822),  # the generated corpus's dev
+        (5, 14, 0.0649, 0.0685),  # its test
+        (10, 7, 0.0649, 0.0685),
+        (10, 1, 0.0, 0.07),
+        (40, 67, 0.03, 0.07),
+    ],
+)
+def test_intervals_hold_for_other_speakers_as_often_as_meant(speakers, utterances, between, within):
+    assert 0.93 <= coverage(speakers, utterances, between, within, runs=3000) <= 0.97
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("utterances", [[40, 20, 10, 2], [50, 10, 5, 5, 2], [100] + [5] * 9])
+def test_intervals_hold_where_some_speakers_speak_far_more_than_others(utterances):
+    assert coverage(len(utterances), utterances, 0.05, 0.07, runs=3000) >= 0.93
