@@ -4,7 +4,7 @@ Nothing but feed-forward layers can be configured.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from torch import nn
 
@@ -15,7 +15,10 @@ from phonemes.model.layers import (
     Residual,
     pool_sizes,
 )
-from phonemes.model.params import ModelParams
+from phonemes.model.params import Dropout as DropoutShare
+from phonemes.model.params import ModelParams, Widths
+from phonemes.schema import Choice, Items, Number
+from phonemes.storage.layout import MOST_PHONEMES
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -34,19 +37,24 @@ NORMS: dict[str, type[nn.Module] | None] = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a network is made of; enough to build it again."""
+    """What a network is made of; enough to build it again.
 
-    frames: int  # W, of a window
-    bands: int  # C, of a frame
-    classes: int  # P
-    hidden: tuple[int, ...]  # width of each block
-    activation: str
-    norm: str
-    norm_position: str  # before or after the activation
-    dropout: float
+    The rules are those by which a stored one is checked.
+    """
+
+    frames: Annotated[int, Number(1, 2001)]  # W, of a window
+    bands: Annotated[int, Number(1, 2**20)]  # C, of a frame
+    classes: Annotated[int, Number(1, MOST_PHONEMES)]  # P
+    hidden: Widths  # width of each block
+    activation: Annotated[str, Choice(tuple(ACTIVATIONS))]
+    norm: Annotated[str, Choice(tuple(NORMS))]
+    norm_position: Annotated[str, Choice(("before", "after"))]  # the activation
+    dropout: DropoutShare
     residual: bool = False  # pairs of blocks add to what enters them
-    pooling: tuple[int, ...] = ()  # frames in each mean, from the middle outwards
-    target_context: int = 0  # n, frames on each side whose labels are targets too
+    # frames in each mean, from the middle outwards
+    pooling: Annotated[tuple[int, ...], Items(0, 1000, Number(1, 1000))] = ()
+    # n, frames on each side whose labels are targets too
+    target_context: Annotated[int, Number(0, 1000)] = 0
 
     @classmethod
     def of(cls, model: ModelParams, frames: int, bands: int, classes: int) -> "Architecture":

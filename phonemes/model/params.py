@@ -23,4 +23,4 @@ class ModelParams:
     dropout: Dropout
     residual: bool
     initialization: Annotated[str, Choice(("default", "kaiming", "xavier", "orthogonal"))]
-    precision: Annotated[str, Choice(("auto", "fp32", "bf16"))]
+    precision: Annotated[str, Choice(("auto", "fp32", "fp16", "bf16"))]

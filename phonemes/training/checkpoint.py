@@ -9,23 +9,27 @@ longer run goes on from a shorter one.
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 
+from phonemes.errors import raise_true_cause
+from phonemes.model.tensor_file import DamagedError, read_tensors, write_tensors
 from phonemes.storage.atomic import replacing
+from phonemes.training.loop import Run, RunState, UnfitError, restore, state
 from phonemes.training.params import FitParams
 from phonemes.training.schedule import PLANNED
 
 # checkpoints of other runs; each takes about four times the network
 KEPT = 3
+SUFFIXES = (".safetensors", ".pt")  # of checkpoints; the second, of releases before, go in time
 SHARE = 0.05  # of the time, at most, that writing checkpoints may take
 
 
@@ -57,56 +61,101 @@ class Checkpoints:
     """The checkpoints of one run, in a folder shared by all runs."""
 
     def __init__(self, folder: Path, key: str, kept: int = KEPT) -> None:
-        self.path, self.kept = folder / f"{key}.pt", kept
+        self.path, self.kept = folder / f"{key}.safetensors", kept
         self._written, self._cost = -float("inf"), 0.0  # s: when last, and how long it took
 
-    def load(self, epochs: int, schedule: str) -> tuple[dict[str, Any] | None, str]:
-        """Return the state to go on from, or None, and a line that says why.
+    def resume(self, run: Run) -> str:
+        """Have a run that is ready to start go on from its checkpoint, if there is one.
 
-        A file that cannot be read is no reason to fail: the run begins anew.
+        A file that cannot be used is no reason to fail: the run begins anew. What killed
+        runs left half written, of whatever values, is removed.
+
+        Returns:
+            A line that says what happened, or "".
+
+        Raises:
+            MachineError: the machine lacks what reading the file takes; it may be good.
         """
+        remove_leftovers(self.path.parent)
         try:
-            stored = torch.load(self.path, map_location="cpu", weights_only=True)
-            planned, state = stored["planned"], stored["state"]
-            done = len(state["history"])
+            stored = read_tensors(self.path)
+            planned, history = (stored.description.get(name) for name in ("planned", "history"))
+            if not isinstance(planned, int) or not is_table(history):
+                raise UnfitError("it does not say which epochs were trained")
+            of_run = RunState(stored.tensors, history)
+            why = self._refusal(run, planned, len(history))
+            if why is None:
+                restore(run, of_run)
         except FileNotFoundError:
-            return None, ""
-        except Exception as error:  # torch raises many kinds on a broken file
-            return None, f"the checkpoint {self.path} is broken and not used: {error}"
+            return ""
+        except (DamagedError, UnfitError, OSError) as error:
+            raise_true_cause(error, self.path)
+            return f"the checkpoint {self.path} is not used: {error}; training begins anew"
+        return self._progress(run) if why is None else why
+
+    def _refusal(self, run: Run, planned: int, done: int) -> str | None:
+        """Return why a run does not go on from a state that can be read; None if it does."""
+        epochs, schedule = run.train.epochs, run.train.schedule
         if planned != epochs and schedule in PLANNED:
-            return None, (
+            return (
                 f"a run of {planned} epochs is stored, but train.schedule {schedule} depends on "
                 "train.epochs: training starts afresh"
             )
-        if done > epochs:
-            return None, ""
+        return "" if done > epochs else None
+
+    def _progress(self, run: Run) -> str:
+        done, epochs = len(run.history), run.train.epochs
         if done == epochs:  # killed before its results were kept, or asked for once more
-            return state, (
+            return (
                 f"all {epochs} epochs are saved, nothing is left to train; "
                 f"delete {self.path.parent} to train them anew"
             )
-        return state, f"going on after epoch {done}, {done} of {epochs} epochs saved"
+        return f"going on after epoch {done}, {done} of {epochs} epochs saved"
 
-    def save(self, state: dict[str, Any], planned: int, *, last: bool) -> str:
-        """Write the state unless the last writing was too recent; return a warning or "".
+    def save(self, run: Run, *, last: bool) -> str:
+        """Write where a run stands unless the last writing was too recent.
 
         A full disk costs this checkpoint, not the one before and not the training.
+
+        Returns:
+            A warning, or "".
         """
         started = time.perf_counter()
         if not last and started - self._written < self._cost / SHARE:
             return ""
         try:
-            with replacing(self.path) as path, path.open("wb") as file:
-                torch.save({"planned": planned, "state": state}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            others = sorted(
-                set(self.path.parent.glob("*.pt")) - {self.path}, key=lambda p: p.stat().st_mtime
-            )
-            for old in others[: -self.kept]:
-                old.unlink(missing_ok=True)
-        except (OSError, RuntimeError) as error:  # torch's writer raises either
+            with replacing(self.path) as path:
+                tensors, history = state(run)
+                write_tensors(path, tensors, {"planned": run.train.epochs, "history": history})
+            self._remove_oldest()
+        except OSError as error:
             return f"warning: no checkpoint was written: {error}"
         self._written = time.perf_counter()
         self._cost = self._written - started
         return ""
+
+    def _remove_oldest(self) -> None:
+        """Remove the checkpoints of other runs but the newest."""
+        others = [
+            path
+            for path in self.path.parent.iterdir()
+            if path.suffix in SUFFIXES and path != self.path and not path.name.startswith(".")
+        ]
+        for old in sorted(others, key=lambda path: path.stat().st_mtime)[: -self.kept]:
+            old.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of the checkpoints that they were writing.
+
+    Processes that are still running, such as queued experiments, go on writing theirs.
+    """
+    for partial in folder.glob(".*.partial"):
+        process = partial.name.removesuffix(".partial").removesuffix(".former").rpartition(".")[2]
+        if not process.isdecimal() or not psutil.pid_exists(int(process)):
+            partial.unlink(missing_ok=True)
+
+
+def is_table(values: object) -> TypeGuard[list[list[float]]]:
+    """Return whether a value of JSON is a list of lists."""
+    return isinstance(values, list) and all(isinstance(row, list) for row in values)
