@@ -8,9 +8,11 @@ speech recognition", Speech Communication 25.)
 
 An utterance of a few seconds has few phonemes, and its statistics depend on these as much as
 on the speaker. Maximum a posteriori adaptation moves them towards those of the training set,
-which weigh as much as a number of frames, the relevance factor. (Gauvain and Lee, 1994,
-"Maximum a posteriori estimation for multivariate Gaussian mixture observations of Markov
-chains", IEEE Transactions on Speech and Audio Processing 2.)
+which weigh as much as a number of frames, the relevance factor: the statistics are those of
+the group's frames and as many more whose mean and deviation are those of the training set,
+both the mean and the variance about that mean. (Gauvain and Lee, 1994, "Maximum a posteriori
+estimation for multivariate Gaussian mixture observations of Markov chains", IEEE Transactions
+on Speech and Audio Processing 2, for one Gaussian with a normal-Wishart prior.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -81,7 +83,9 @@ def identity(bands: int) -> Statistics:
 def statistics(
     frames: Frames, lengths: NDArray[np.integer], groups: NDArray[np.integer]
 ) -> Statistics:
-    """Return the statistics of each group of utterances.
+    """Return the statistics of each group of utterances, in float64.
+
+    The deviation is that from the group's own mean: nothing of one group reaches another.
 
     Args:
         frames: (N, C) of one split.
@@ -91,14 +95,13 @@ def statistics(
     count = np.bincount(groups, weights=lengths)[:, None]  # (G, 1)
     total = np.zeros((len(count), frames.shape[1]))
     squares = np.zeros_like(total)
-    shift = frames[0].astype(np.float64)  # small squares lose no digits in `deviation`
     for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
-        shifted = utterance - shift
-        total[group] += shifted.sum(0)
-        squares[group] += np.einsum("tc,tc->c", shifted, shifted)
+        total[group] += utterance.sum(0, dtype=np.float64)
     mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return Statistics(mean + shift, np.maximum(deviation, SMALLEST_DEVIATION))
+    for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
+        centred = utterance - mean[group]
+        squares[group] += np.einsum("tc,tc->c", centred, centred)
+    return Statistics(mean, np.maximum(np.sqrt(squares / count), SMALLEST_DEVIATION))
 
 
 def pooled(given: Statistics, frames: NDArray[np.integer]) -> Statistics:
@@ -120,15 +123,21 @@ def map_adapted(
 ) -> Statistics:
     """Return statistics of G groups, moved towards a prior.
 
+    With a = n / (n + relevance) for a group of n frames, its mean m and deviation s become
+    a m + (1 - a) m' and the root of a s^2 + (1 - a) s'^2 + a (1 - a) (m - m')^2.
+
     Args:
         given: the groups' own.
         frames: (G,) number of frames of each group.
-        prior: of one group.
+        prior: of one group, m' and s'.
         relevance: weight of the prior, in frames.
     """
-    own = (frames / (frames + relevance))[:, None]
-    mean = own * given.mean + (1 - own) * prior.mean
-    variance = own * given.deviation**2 + (1 - own) * prior.deviation**2
+    own, of_prior = (
+        (weight / (frames + relevance))[:, None] for weight in (frames, np.float64(relevance))
+    )
+    mean = own * given.mean + of_prior * prior.mean
+    variance = own * given.deviation**2 + of_prior * prior.deviation**2
+    variance += own * of_prior * (given.mean - prior.mean) ** 2
     return Statistics(mean, np.sqrt(variance))
 
 

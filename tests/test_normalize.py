@@ -100,6 +100,21 @@ def test_no_deviation_is_smaller_than_the_smallest():
     assert deviation.tolist() == [[SMALLEST_DEVIATION, 0.5]]
 
 
+@pytest.mark.parametrize("value", [1e3, 1e6, 1e8, 1e10, 1e30])
+@pytest.mark.parametrize("place", [0, 1500, 2999])
+def test_an_odd_frame_costs_no_other_utterance_a_digit(value, place):
+    lengths = np.array([1000, 1000, 1000])
+    frames = np.random.default_rng(0).standard_normal((3000, 2)).astype(np.float32)
+    clean = statistics(frames, lengths, np.arange(3))
+    exact = frames.astype(np.float64).reshape(3, 1000, 2)
+    np.testing.assert_allclose(clean.deviation, exact.std(1), rtol=1e-13)
+    frames[place] = value
+    found = statistics(frames, lengths, np.arange(3))
+    others = np.arange(3) != place // 1000
+    np.testing.assert_array_equal(found.mean[others], clean.mean[others])
+    np.testing.assert_array_equal(found.deviation[others], clean.deviation[others])
+
+
 @pytest.mark.parametrize("offset", [1e3, -1e4, 1e5])
 def test_a_large_offset_costs_no_digits_of_the_statistics(offset):
     lengths = np.array([500, 500])
@@ -223,8 +238,23 @@ def test_a_prior_weighs_as_much_as_its_relevance_in_frames(lengths, relevance):
     total = lengths[:, None] + relevance
     mean = (lengths[:, None] * given.mean + relevance * prior.mean) / total
     variance = (lengths[:, None] * given.deviation**2 + relevance * prior.deviation**2) / total
+    variance += lengths[:, None] * relevance * (given.mean - prior.mean) ** 2 / total**2
     np.testing.assert_allclose(found.mean, mean)
     np.testing.assert_allclose(found.deviation, np.sqrt(variance))
+
+
+def test_adapted_statistics_are_those_of_the_frames_and_of_as_many_more_like_the_prior():
+    lengths, relevance = np.array([40, 7]), 10
+    frames = random_frames(lengths)
+    prior = statistics(random_frames(np.array([50]), seed=1), np.array([50]), np.array([0]))
+    own = statistics(frames, lengths, np.arange(2))
+    found = map_adapted(own, lengths, prior, relevance)
+    signs = np.repeat([1, -1], relevance // 2)[:, None]
+    more = prior.mean + signs * prior.deviation  # frames with its mean and deviation
+    for group, utterance in enumerate(utterances(frames.astype(np.float64), lengths)):
+        together = np.concatenate([utterance, more])
+        np.testing.assert_allclose(found.mean[group], together.mean(0), rtol=1e-6)
+        np.testing.assert_allclose(found.deviation[group], together.std(0), rtol=1e-6)
 
 
 def test_a_relevance_of_0_leaves_statistics_as_they_are():

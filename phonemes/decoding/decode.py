@@ -9,12 +9,13 @@ from torch import Tensor
 
 from phonemes.decoding.forward_backward import divided_by_prior, smoothed
 from phonemes.decoding.phone_model import PhoneModel, SmoothParams, count_phones
+from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.outcomes import FrameScores, score_frames
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import DeviceSplit
 from phonemes.model.store import Model
-from phonemes.storage.layout import CORPUS
+from phonemes.storage.layout import CORPUS, MODEL
 from phonemes.storage.read import read_labels, read_lengths
 
 
@@ -48,26 +49,33 @@ def decode(
     model: Model,
     split: DeviceSplit,
     lengths: NDArray[np.integer],
-    batch: int,
     dtype: torch.dtype,
     smoothing: Smoothing | None,
 ) -> FrameScores:
-    """Return the label of every frame of a split, and its scores where there are labels.
+    """Return the label of every frame of a split, and its scores; see `FrameScores`.
 
     Args:
         model: what labels frames.
         split: of frames.
         lengths: (U,) frames of each utterance.
-        batch: frames of a forward pass.
-        dtype: of its products.
+        dtype: of the products.
         smoothing: over time, or None.
+
+    Raises:
+        InputError: the posteriors of a frame are not finite; says of how many.
     """
     if len(model.base) == 1 and not model.stacked and not smoothing:
-        return classify(model.base[0], split, batch, dtype)
-    posteriors = log_posteriors(model, split, lengths, batch, dtype)
-    if smoothing:
-        posteriors = smoothing.applied(posteriors, lengths)
-    if split.labels is None:
-        nothing = torch.zeros(len(posteriors), device=posteriors.device)
-        return FrameScores(posteriors.argmax(1), nothing, nothing.bool())
-    return score_frames(posteriors, split.labels)
+        scores = classify(model.base[0], split, dtype)
+    else:
+        posteriors = log_posteriors(model, split, lengths, dtype)
+        if smoothing:
+            posteriors = smoothing.applied(posteriors, lengths)
+        labels = posteriors.argmax(1) if split.labels is None else split.labels
+        scores = score_frames(posteriors, labels)
+    if broken := int((~scores.loss.isfinite()).sum()):
+        raise InputError(
+            f"{MODEL} gives {broken:,} of {len(scores.loss):,} frames posteriors that are NaN or "
+            "infinite: its weights or the frames are too large; delete it and run `dvc repro`, "
+            "with a lower train.lr if it comes back"
+        )
+    return scores

@@ -101,14 +101,15 @@ class Weights(NamedTuple):
     """What paths through the states are weighed by."""
 
     first: Tensor  # (P,) of beginning with a phoneme, in any duration state
-    onward: Tensor  # (P, P, P) of the next phoneme: now, next, before
+    onward: Tensor  # (P, P, P + 1) of the next phoneme: now, next, before
     leaving: Tensor  # (A, P, 1, 1) of leaving a duration state, above 0
     staying: Tensor  # (A, P, 1, 1) of staying, above 0
 
 
 class States(NamedTuple):
-    """Weights of all paths up to each time, (P, P, U) each: the phoneme now, the one before.
+    """Weights of all paths up to each time, (P, P + 1, U) each: the phoneme now, the one before.
 
+    Before an utterance's first phoneme is number P, which is none.
     A phoneme's second frame has no states of its own: they are those of its first frame one
     time earlier, times a weight that all phonemes before have in common.
     """
@@ -139,14 +140,14 @@ def _forward(seen: Tensor, alive: list[int], weights: Weights, room: Tensor) -> 
     """Return the states at each time, on the way forward."""
     first, onward, leaving, staying = weights
     _, classes, _, utterances = seen.shape
-    square, counts = classes**2, [alive[0], *alive]  # fresh ones of a time before the first too
-    parts = room.split([square * count for count in counts + alive])
-    states = [part.view(classes, classes, -1) for part in parts]
+    counts = [alive[0], *alive]  # fresh ones of a time before the first too
+    parts = room.split([classes * (classes + 1) * count for count in counts + alive])
+    states = [part.view(classes, classes + 1, -1) for part in parts]
     fresh, old = states[: len(counts)], states[len(counts) :]
     start = seen[0, :, 0] * first[:, None] * staying[:, :, 0]  # (A, P, U)
     for state, weight in zip((fresh[1], fresh[0], old[0]), start, strict=True):
         state.zero_()
-        state[:, 0] = weight  # any was before
+        state[:, classes] = weight
     odds = leaving / staying
     aged = [seen.new_ones(classes, 1, utterances)]
     for time, count in enumerate(alive[1:], 1):
@@ -156,7 +157,9 @@ def _forward(seen: Tensor, alive: list[int], weights: Weights, room: Tensor) -> 
         older = aged[-1][..., :count]
         going = (odds[0] * one).addcmul_(odds[1] * older, two).addcmul_(odds[2], three)
         stays = staying * (seen[time, ..., :count] / going.sum((0, 1)))  # (A, P, 1, U)
-        torch.mul(torch.bmm(onward, going).transpose(0, 1), stays[0], out=fresh[time + 1])
+        began = torch.bmm(onward, going).transpose(0, 1)  # (P, P, U): after each phoneme
+        torch.mul(began, stays[0], out=fresh[time + 1][:, :classes])
+        fresh[time + 1][:, classes].zero_()
         torch.mul(three, stays[2], out=old[time]).addcmul_(older * stays[2], two)
         aged.append(stays[1])
     return States(fresh, old, aged)
@@ -168,14 +171,14 @@ def _backward(seen: Tensor, alive: list[int], weights: Weights, states: States) 
     fresh, old, aged = states
     times, classes, _, utterances = seen.shape
     odds, backward = leaving / staying, onward.transpose(1, 2)
-    later = (1 / staying).expand(DURATION_STATES, classes, classes, utterances).contiguous()
+    later = (1 / staying).expand(DURATION_STATES, classes, classes + 1, utterances).contiguous()
     shares = seen.new_empty((times, classes, utterances))
     for time, count in reversed([*enumerate(alive)]):
         if time + 1 < times:
             going_on = later[..., : alive[time + 1]]
             scaled = seen[time + 1, ..., : alive[time + 1]] / going_on[2].sum((0, 1))
             ahead = going_on * (staying * scaled)
-            onwards = torch.bmm(backward, ahead[0].transpose(0, 1))
+            onwards = torch.bmm(backward, ahead[0][:, :classes].transpose(0, 1))
             for age, then in enumerate((ahead[1], ahead[2], ahead[2])):
                 torch.addcmul(then, odds[age], onwards, out=going_on[age])
         one, two, three = later[..., :count]
@@ -188,4 +191,4 @@ def _backward(seen: Tensor, alive: list[int], weights: Weights, states: States) 
 
 def _room(alive: list[int], classes: int) -> int:
     """Return how many numbers a batch keeps: states at two ages, and of one more time."""
-    return (2 * sum(alive) + alive[0]) * classes**2
+    return (2 * sum(alive) + alive[0]) * classes * (classes + 1)

@@ -2,7 +2,7 @@
 
 A hidden Markov model: a state is a phoneme, the one before it and its age in frames, so that
 trigrams of phonemes are its transitions and hardly any phoneme is shorter than an aligner
-makes them.
+makes them. Before an utterance's first phoneme there is none: its second follows by the bigram.
 
 Trigrams that are rare or missing get their share from bigrams, those theirs from single
 phonemes (Witten and Bell, 1991, "The zero-frequency problem").
@@ -36,7 +36,8 @@ class PhoneModel(NamedTuple):
     """How phonemes follow each other and how frequent they are, of float64."""
 
     first: NDArray[np.float64]  # (P,) probability of a phoneme, without what came before
-    following: NDArray[np.float64]  # (P, P, P): before, now, next; 0 where next is now
+    # (P + 1, P, P): before (P where there is none), now, next; 0 where next is now
+    following: NDArray[np.float64]
     leaving: NDArray[np.float64]  # (A, P) probability, by state, that the next frame has another
     frames: NDArray[np.float64]  # (P,) share of the frames, all above 0
 
@@ -49,7 +50,7 @@ def _interpolated(counts: NDArray[np.float64], lower: NDArray[np.float64]) -> ND
 
 
 def count_phones(labels: Labels, lengths: NDArray[np.integer], classes: int) -> PhoneModel:
-    """Count the phonemes of train.
+    """Count the phonemes of the training set.
 
     Args:
         labels: (N,) of all utterances, end to end.
@@ -69,11 +70,14 @@ def count_phones(labels: Labels, lengths: NDArray[np.integer], classes: int) -> 
     np.add.at(triple, (phone[:-2][three], phone[1:-1][three], phone[2:][three]), 1)
     first = (single + 1) / (single + 1).sum()
     now = np.arange(classes)
-    following = np.broadcast_to(first, pair.shape)
+    lower, orders = first, []
     for counts in (pair, triple):
-        following = _interpolated(counts, np.broadcast_to(following, counts.shape)).copy()
-        following[..., now, now] = 0
-        following /= np.maximum(following.sum(-1, keepdims=True), 1e-30)  # 0 if P is 1
+        lower = _interpolated(counts, np.broadcast_to(lower, counts.shape)).copy()
+        lower[..., now, now] = 0
+        lower /= np.maximum(lower.sum(-1, keepdims=True), 1e-30)  # 0 if P is 1
+        orders.append(lower)
+    bigram, trigram = orders
+    following = np.concatenate([trigram, bigram[None]])
     frames = np.bincount(label, minlength=classes) + 1
     durations = np.diff(np.flatnonzero(np.append(begins, True)))
     leaving = _exit_probabilities(phone, durations, np.append(two, False), classes)

@@ -6,6 +6,12 @@ import torch
 
 from phonemes.errors import InputError
 
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# first compute capabilities of NVIDIA GPUs, by which each choice is made
+FP16_FROM = (7, 0)  # Volta: products in float16 are fast, those in bfloat16 are emulated
+BF16_FROM = (8, 0)  # Ampere: bfloat16 is as fast, and overflows no sooner than float32
+TRITON_FROM = (8, 0)  # the oldest that Triton compiles for
+
 
 class Compute(NamedTuple):
     """Where to compute, and in which precision."""
@@ -33,13 +39,33 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return bfloat16 or float32; `auto` takes bfloat16 where the device multiplies it faster."""
-    fast = name == "bf16" or (name == "auto" and multiplies_bfloat16(device))
+    """Return the type of products; `auto` takes the one that `fast_precision` does."""
+    if name != "auto":
+        return PRECISIONS[name]
+    if device.type == "cuda":
+        return fast_precision("cuda", capability=torch.cuda.get_device_capability(device))
+    instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return fast_precision(device.type, bf16_instructions=instructions)
+
+
+def fast_precision(
+    kind: str, *, capability: tuple[int, int] = (0, 0), bf16_instructions: bool = False
+) -> torch.dtype:
+    """Return the fastest type of products that a network learns in as well as in float32.
+
+    Args:
+        kind: of device: cuda, mps or cpu.
+        capability: of an NVIDIA GPU, major and minor.
+        bf16_instructions: whether a CPU has instructions for products in bfloat16.
+    """
+    if kind == "cuda" and FP16_FROM <= capability < BF16_FROM:
+        return torch.float16
+    fast = capability >= BF16_FROM if kind == "cuda" else kind == "cpu" and bf16_instructions
     return torch.bfloat16 if fast else torch.float32
 
 
-def multiplies_bfloat16(device: torch.device) -> bool:
-    """Return whether the device has instructions for products in bfloat16."""
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return device.type == "cuda"
+def runs_triton(device: torch.device) -> bool:
+    """Return whether kernels of Triton can be compiled for a device."""
+    if device.type != "cuda":
+        return False
+    return torch.cuda.get_device_capability(device) >= TRITON_FROM

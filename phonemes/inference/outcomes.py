@@ -10,8 +10,8 @@ class FrameScores(NamedTuple):
     """What the network made of each frame of a split, on the device."""
 
     predicted: Tensor  # (N,) int64
-    loss: Tensor  # (N,) float32, nats; zeros without labels
-    top3: Tensor  # (N,) bool: the label is among the three likeliest; False without labels
+    loss: Tensor  # (N,) float32, nats; of the predictions where there are no labels
+    top3: Tensor  # (N,) bool: the label is among the three likeliest
 
 
 def score_frames(logits: Tensor, labels: Tensor) -> FrameScores:

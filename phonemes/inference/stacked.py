@@ -9,7 +9,7 @@ from torch import Tensor
 from phonemes.context import DataParams, window_starts
 from phonemes.inference.classify import mean_posteriors
 from phonemes.inference.windows import DeviceSplit, to_device
-from phonemes.model.store import Model
+from phonemes.model.store import Model, posterior_bands
 from phonemes.storage.layout import Frames, HostSplit
 
 PADDING = "zero"  # of windows of posteriors: beyond an utterance no phoneme has any probability
@@ -18,15 +18,15 @@ PADDING = "zero"  # of windows of posteriors: beyond an utterance no phoneme has
 def posterior_frames(log_posteriors: Tensor) -> Frames:
     """Return posteriors, from (N, P), as frames for stacked networks, (N, C) float32.
 
-    Their square roots, so that small posteriors count too. C is P or a little more, of zeros:
-    products are slow on rows whose bytes are no multiple of 16.
+    Their square roots, so that small posteriors count too. C is `posterior_bands` of P.
     """
     roots = (log_posteriors / 2).exp()
-    return F.pad(roots, (0, -roots.shape[1] % 8)).cpu().numpy()
+    classes = roots.shape[1]
+    return F.pad(roots, (0, posterior_bands(classes) - classes)).cpu().numpy()
 
 
 def log_posteriors(
-    model: Model, split: DeviceSplit, lengths: NDArray[np.integer], batch: int, dtype: torch.dtype
+    model: Model, split: DeviceSplit, lengths: NDArray[np.integer], dtype: torch.dtype
 ) -> Tensor:
     """Return the log posteriors of every frame of a split, (N, P) float32.
 
@@ -36,14 +36,13 @@ def log_posteriors(
         model: what labels frames.
         split: of frames.
         lengths: (U,) frames of each utterance.
-        batch: frames of a forward pass.
-        dtype: of its products.
+        dtype: of the products.
     """
-    base = mean_posteriors(model.base, split, batch, dtype)
+    base = mean_posteriors(model.base, split, dtype)
     if not model.stacked:
         return base
     data = DataParams(model.stacked[0].architecture.frames // 2, PADDING)
     starts = window_starts(lengths, data.k, data.padding)
     windows = HostSplit(posterior_frames(base), starts, None)
     split = to_device(windows, data, split.windows.device, dtype)
-    return mean_posteriors(model.stacked, split, batch, dtype)
+    return mean_posteriors(model.stacked, split, dtype)

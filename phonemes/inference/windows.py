@@ -37,7 +37,7 @@ def to_device(
         split: in host memory; its labels are (N,), or (N, D) from `prepare.targets`.
         data: the k and padding that its starts were made with.
         device: where to.
-        dtype: of the frames; bfloat16 loses nothing where the first layer would round to it.
+        dtype: of the frames; a shorter one loses nothing where the first layer would round to it.
 
     Raises:
         InputError: the starts are not those of the frames and `data`, or frames are not finite.
@@ -65,7 +65,13 @@ def require_finite(frames: Tensor) -> None:
     Raises:
         InputError: there is NaN, infinity or a sum that overflows.
     """
-    if not frames.sum().isfinite():  # needs no memory
+    if frames.dtype == torch.float16:  # whose sum overflows soon, and whose values do
+        if not frames.sum(dtype=torch.float32).isfinite():
+            raise InputError(
+                "the normalized frames hold NaN, infinity or numbers that float16 cannot, beyond "
+                "65,504; set model.precision to fp32, or normalize.over to utterance"
+            )
+    elif not frames.sum().isfinite():  # needs no memory
         raise InputError(
             "the normalized frames hold NaN, infinity or huge numbers; delete data/normalized and "
             "run `dvc repro`"
@@ -78,13 +84,14 @@ def require_fit(architecture: Architecture, split: DeviceSplit, classes: int) ->
     Raises:
         InputError: says both sizes.
     """
-    sizes = (architecture.inputs, architecture.classes)
-    given = (split.windows.shape[1], classes)
+    sizes = (architecture.frames, architecture.bands, architecture.classes)
+    given = (split.windows.shape[1] // split.bands, split.bands, classes)
     if sizes != given:
         raise InputError(
-            f"the network takes windows of {sizes[0]} values and has {sizes[1]} phonemes, "
-            f"the data have {given[0]} and {given[1]}: other bands, data.k or corpus; "
-            "run `dvc repro`"
+            "the network takes windows of {} frames of {} bands and has {} phonemes, the data "
+            "have {}, {} and {}: other data.k, bands or corpus; run `dvc repro`".format(
+                *sizes, *given
+            )
         )
 
 

@@ -8,6 +8,7 @@ from phonemes.inference.windows import DeviceSplit, to_device
 from phonemes.storage.layout import HostSplit
 from phonemes.training.loop import Batches
 from phonemes.training.params import TrainParams
+from phonemes.training.seeds import derived
 from phonemes.training.streaming import StreamedBatches, fits
 
 
@@ -43,7 +44,7 @@ def make_batches(
     dtype: torch.dtype,
 ) -> Batches:
     """Put a split on the device, or get it ready to pass through, as `train.batches` says."""
-    auto = train.batches == "auto"
+    auto, seed = train.batches == "auto", derived(train.seed, "order of frames")
     if train.batches == "resident" or (auto and fits(split, device, dtype)):
-        return ResidentBatches(to_device(split, data, device, dtype), train.seed)
-    return StreamedBatches(split, data, device, dtype, train.batch_size, train.seed)
+        return ResidentBatches(to_device(split, data, device, dtype), seed)
+    return StreamedBatches(split, data, device, dtype, train.batch_size, seed)

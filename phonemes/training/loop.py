@@ -11,9 +11,10 @@ device, so an epoch asks the host for nothing but the next step.
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from statistics import mean
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ from phonemes.training.params import TrainParams
 from phonemes.training.schedule import rate_factor
 
 # seconds between two looks at the running totals, each of which waits for the device
-BAR_SECONDS = 0.5 if sys.stderr.isatty() else 10.0
+BAR_SECONDS = 0.5 if sys.stderr is not None and sys.stderr.isatty() else 10.0
 
 
 class DivergedError(InputError):
@@ -81,9 +82,20 @@ class Epoch(NamedTuple):
     dev_loss: float  # nats a frame, after the epoch
     train_accuracy: float  # while training
     dev_accuracy: float
-    lr: float  # of the last step
+    lr: float  # mean over its steps
     frames_per_second: float  # of training, without dev
     seconds: float  # of training and dev
+
+
+class RunState(NamedTuple):
+    """All that the epochs to come depend on."""
+
+    tensors: dict[str, Tensor]  # of network, best network, optimizer and random generators
+    history: list[list[float]]  # a row an epoch, as in `Epoch`
+
+
+class UnfitError(ValueError):
+    """A state is not one of this run; the message says in which part."""
 
 
 class Buffers(NamedTuple):
@@ -176,7 +188,7 @@ def epochs(run: Run, progress: bool) -> Iterator[Epoch]:
                 dev_loss,
                 train_accuracy,
                 dev_accuracy,
-                rates[-1],
+                mean(rates),
                 round(frames / (trained - started), 1),
                 round(time.perf_counter() - started, 3),
             )
@@ -226,8 +238,7 @@ def _take_steps(run: Run, bar: tqdm) -> tuple[float, float]:
 
 def _score(run: Run) -> tuple[float, float]:
     """Return loss and accuracy on dev."""
-    batch = max(run.batch, 65536 if run.device.type == "cuda" else 4096)
-    scores = classify(run.classifier, run.dev, batch, run.dtype)
+    scores = classify(run.classifier, run.dev, run.dtype)
     loss = scores.loss.mean().item()
     if not math.isfinite(loss):  # the last step's update shows here alone
         raise _diverged(run, run.steps, loss)
@@ -259,32 +270,75 @@ def _stopped_early(run: Run) -> bool:
     return bool(patience and run.best and len(run.history) - run.best.epoch >= patience)
 
 
-def state(run: Run) -> dict[str, Any]:
+def state(run: Run) -> RunState:
     """Return all that the epochs to come depend on."""
     network = run.classifier.network
-    cuda = run.device.type == "cuda"
-    return {
-        "network": network.state_dict(),
-        "optimizer": [run.optimizer.state[weight] for weight in network.parameters()],
-        "order": run.batches.generator.get_state(),
-        "random": torch.get_rng_state(),
-        "device_random": torch.cuda.get_rng_state(run.device) if cuda else None,
-        "history": [[*epoch] for epoch in run.history],
-        "best_state": run.best_state,
-    }
+    tensors = _named("network", network.state_dict()) | _named("best", run.best_state)
+    for number, weight in enumerate(network.parameters()):
+        tensors |= _named(f"optimizer.{number}", run.optimizer.state[weight])
+    if run.optimizer.scaler.is_enabled():
+        tensors["scale"] = run.optimizer.scale
+    tensors["random.order"] = run.batches.generator.get_state()
+    tensors["random.host"] = torch.get_rng_state()
+    if run.device.type == "cuda":
+        tensors["random.device"] = torch.cuda.get_rng_state(run.device)
+    return RunState(tensors, [[*epoch] for epoch in run.history])
 
 
-def restore(run: Run, stored: dict[str, Any]) -> None:
-    """Update `run` to go on from a `state`; torch's random state becomes what it was then."""
-    network = run.classifier.network
-    network.load_state_dict(stored["network"])
-    for weight, values in zip(network.parameters(), stored["optimizer"], strict=True):
-        for name, value in values.items():
-            run.optimizer.state[weight][name].copy_(value)  # which a recorded graph reads
-    run.batches.generator.set_state(stored["order"])
-    torch.set_rng_state(stored["random"])
-    if stored["device_random"] is not None:
-        torch.cuda.set_rng_state(stored["device_random"], run.device)
-    run.history = [Epoch(*values) for values in stored["history"]]
+def restore(run: Run, stored: RunState) -> None:
+    """Update `run` to go on from a `state`; torch's random state becomes what it was then.
+
+    Raises:
+        UnfitError: before anything is changed, that it is not the state of such a run.
+    """
+    _require_fit(run, stored)
+    tensors, network = stored.tensors, run.classifier.network
+    best = {name: tensors[f"best.{name}"] for name in network.state_dict()}
+    network.load_state_dict({name: tensors[f"network.{name}"] for name in best})
+    for number, weight in enumerate(network.parameters()):
+        for name, value in run.optimizer.state[weight].items():
+            value.copy_(tensors[f"optimizer.{number}.{name}"])  # which a recorded graph reads
+    if run.optimizer.scaler.is_enabled():
+        run.optimizer.scale = tensors["scale"]
+    run.batches.generator.set_state(tensors["random.order"])
+    torch.set_rng_state(tensors["random.host"])
+    if run.device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random.device"], run.device)
+    run.history = [Epoch(int(number), *values) for number, *values in stored.history]
     run.best = max(run.history, key=lambda epoch: epoch.dev_accuracy)
-    run.best_state = stored["best_state"]
+    run.best_state = best
+
+
+def _named(prefix: str, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": value for name, value in values.items()}
+
+
+def _require_fit(run: Run, stored: RunState) -> None:
+    """Refuse a state that is not one of such a run, or from which none could go on."""
+    network = run.classifier.network.state_dict()
+    expected = state(run).tensors | _named("best", network)
+    for name in sorted({*expected, *stored.tensors}):
+        of_run, found = expected.get(name), stored.tensors.get(name)
+        if of_run is None or found is None:
+            raise UnfitError(f"{name} is {'missing' if found is None else 'unknown'}")
+        if (of_run.shape, of_run.dtype) != (found.shape, found.dtype):
+            raise UnfitError(
+                f"{name} is {found.dtype} of shape {[*found.shape]}; expected {of_run.dtype} of "
+                f"shape {[*of_run.shape]}"
+            )
+        if name.startswith(("network.", "best.", "scale")) and not found.isfinite().all():
+            raise UnfitError(f"{name} holds NaN or infinity")
+        if name.startswith("random."):
+            device = "cpu" if name == "random.host" else run.batches.generator.device
+            try:
+                torch.Generator(device).set_state(found)
+            except RuntimeError:
+                raise UnfitError(f"{name} is no state of a random generator") from None
+    for number, row in enumerate(stored.history, 1):
+        numbers = len(row) == len(Epoch._fields) and all(
+            isinstance(value, int | float) and math.isfinite(value) for value in row
+        )
+        if not numbers or row[0] != number:
+            raise UnfitError(f"row {number} of its history is not that of an epoch")
+    if not stored.history:
+        raise UnfitError("its history is empty")

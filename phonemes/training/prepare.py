@@ -15,6 +15,7 @@ from phonemes.training.loop import Buffers, Run
 from phonemes.training.loss import class_weights
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams
+from phonemes.training.seeds import derived
 from phonemes.training.step import make_step
 
 
@@ -43,7 +44,7 @@ def prepare(
 ) -> Run:
     """Return a run that is ready to start.
 
-    Torch's global random state is seeded: weights and dropout draw from it.
+    Torch's global random state is seeded: torch's step draws dropout and distortions from it.
 
     Args:
         train: what the network learns from.
@@ -66,7 +67,7 @@ def prepare(
         device,
         dtype,
     )
-    torch.manual_seed(how.seed)
+    torch.manual_seed(derived(how.seed, "initialization"))
     bands = train.frames.shape[1]
     network, architecture = build(Architecture.of(model, 2 * data.k + 1, bands, classes))
     require_fit(architecture, on_dev, classes)
@@ -81,9 +82,10 @@ def prepare(
             "the training set has one frame and batch normalization needs two; "
             "set model.norm to layer or none"
         )
-    optimizer, buffers = Optimizer(network, how), Buffers.of(batches, batch)
+    optimizer, buffers = Optimizer(network, how, dtype), Buffers.of(batches, batch)
     steps = how.epochs * len(buffers.rates)
     step = make_step(classifier, optimizer, batches.split, batch, steps, params, weights, dtype)
+    torch.manual_seed(derived(how.seed, "dropout and distortions"))
     return Run(classifier, optimizer, batches, step, on_dev, how, dtype, buffers)
 
 

@@ -25,6 +25,7 @@ def profile(run: Run) -> Cost:
     """Measure a few steps, record the step as a CUDA graph on a GPU, and undo what they changed."""
     network = run.classifier.network
     before = {name: value.clone() for name, value in network.state_dict().items()}
+    scale = run.optimizer.scale
     needed: dict[int, int] = {}  # bytes of each storage that backward needs
 
     def remember(tensor: Tensor) -> Tensor:
@@ -48,6 +49,7 @@ def profile(run: Run) -> Cost:
     for moment in moments:
         moment.zero_()
     network.load_state_dict(before)
+    run.optimizer.scale = scale
     own = 2 * _bytes(*weights) + _bytes(*moments) + sum(needed.values())
     return Cost(
         sum(weight.numel() for weight in weights),

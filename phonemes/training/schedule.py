@@ -1,7 +1,9 @@
 """The learning rate over a training run, as a factor of its peak.
 
 Time is counted in epochs, fractions included, so a schedule does not depend on the
-batch size. After a linear warm-up the schedule proper runs over the epochs that remain.
+batch size. After a linear warm-up to the peak the schedule proper runs over the epochs that
+remain, from the peak: a warm-up takes the place of the rise of one-cycle, and the losses of
+epochs that end in it do not count for plateau.
 """
 
 import math
@@ -33,13 +35,15 @@ def rate_factor(train: TrainParams, time: float, dev_losses: Sequence[float]) ->
         case "exponential":
             return train.lr_decay ** int(passed)
         case "plateau":
-            return plateau_factor(dev_losses, train.plateau_patience, train.lr_decay)
+            after = dev_losses[int(train.warmup_epochs) :]  # each stands at the end of its epoch
+            return plateau_factor(after, train.plateau_patience, train.lr_decay)
         case "cosine":  # Loshchilov and Hutter (2017), arXiv 1608.03983, without restarts
             return _cosine(1.0, 0.0, share)
-        case "onecycle" if share < ONECYCLE_RISE:
-            return _cosine(ONECYCLE_START, 1.0, share / ONECYCLE_RISE)
         case "onecycle":
-            return _cosine(1.0, ONECYCLE_END, (share - ONECYCLE_RISE) / (1 - ONECYCLE_RISE))
+            rise = 0 if train.warmup_epochs else ONECYCLE_RISE
+            if share < rise:
+                return _cosine(ONECYCLE_START, 1.0, share / rise)
+            return _cosine(1.0, ONECYCLE_END, (share - rise) / (1 - rise))
     raise ValueError(f"no schedule named {train.schedule}")
 
 

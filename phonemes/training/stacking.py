@@ -27,6 +27,7 @@ from phonemes.inference.windows import to_device
 from phonemes.model.store import TrainedNetwork
 from phonemes.storage.layout import Frames, HostSplit
 from phonemes.training.params import UNDISTORTED, FitParams, StackingParams
+from phonemes.training.seeds import derived
 
 Fit = Callable[[HostSplit, HostSplit, FitParams, str], TrainedNetwork]
 """Trains a network on the first split, choosing its epoch on the second; the text names it."""
@@ -46,17 +47,34 @@ class CrossFit(NamedTuple):
     out_of_fold: Frames  # (N, C) `posterior_frames` of the training set, in its order
 
 
-def folds(utterances: int, count: int) -> list[NDArray[np.intp]]:
-    """Cut utterances into `count` runs of about as many: most of a speaker's stay together.
+def folds(speakers: Sequence[str], count: int) -> list[NDArray[np.intp]]:
+    """Cut utterances into `count` parts of about as many; no speaker is in two of them.
+
+    Where no speaker is known, the parts are runs: most of a speaker's utterances stay together.
+
+    Args:
+        speakers: (U,) of each utterance, "" where unknown: the utterance then stands alone.
+        count: of parts.
 
     Raises:
-        InputError: there are fewer utterances than folds.
+        InputError: there are fewer speakers, or utterances of unknown speakers, than folds.
     """
-    if utterances < count:
+    known = any(speakers)
+    numbers: dict[str | int, int] = {}  # of each speaker, or utterance of an unknown one
+    groups = [numbers.setdefault(who or n, len(numbers)) for n, who in enumerate(speakers)]
+    if len(numbers) < count:
+        fix = f"at most {len(numbers)}, or to 0" if len(numbers) > 1 else "0"
+        kind = ("speaker" if known else "utterance") + "s" * (len(numbers) != 1)
+        why = ", none of whom may be in two folds" * known
         raise InputError(
-            f"stacking.folds is {count}, but the training set has {utterances} utterances; lower it"
+            f"stacking.folds is {count}, but the training set has {len(numbers)} {kind}{why}; "
+            f"set it to {fix}, which is off"
         )
-    return np.array_split(np.arange(utterances), count)
+    if not known:
+        return np.array_split(np.arange(len(speakers)), count)
+    from sklearn.model_selection import GroupKFold  # not above: it takes seconds
+
+    return [part for _, part in GroupKFold(count).split(groups, groups=groups)]
 
 
 def select(split: HostSplit, utterances: NDArray[np.bool_], data: DataParams) -> HostSplit:
@@ -84,7 +102,7 @@ def stacked_params(params: FitParams, stacking: StackingParams, number: int) -> 
             dropout=stacking.dropout,
         ),
         UNDISTORTED,
-        replace(train, epochs=stacking.epochs, seed=train.seed + number),
+        replace(train, epochs=stacking.epochs, seed=derived(train.seed, f"stacked {number}")),
     )
 
 
@@ -93,8 +111,7 @@ def cross_fit(
     dev: HostSplit,
     compute: Compute,
     params: FitParams,
-    count: int,
-    batch: int,
+    parts: Sequence[NDArray[np.intp]],
     fit: Fit,
 ) -> CrossFit:
     """Train base networks that each leave out a fold of the training set.
@@ -104,26 +121,23 @@ def cross_fit(
         dev: on which each network's best epoch is chosen.
         compute: where, and in which precision.
         params: how they are trained.
-        count: of folds.
-        batch: frames of a forward pass.
+        parts: from `folds`.
         fit: trains a network.
-
-    Raises:
-        InputError: before anything is trained, that there are fewer utterances than folds.
     """
-    utterances = len(utterance_lengths(train.starts))
-    networks, out_of_fold = [], []
-    for number, fold in enumerate(folds(utterances, count), 1):
-        left_out = np.isin(np.arange(utterances), fold)
-        seed = params.train.seed + number
+    lengths = utterance_lengths(train.starts)
+    networks, out_of_fold, frames = [], [], []
+    for number, part in enumerate(parts, 1):
+        left_out = np.isin(np.arange(len(lengths)), part)
+        seed = derived(params.train.seed, f"without fold {number}")
         how = params._replace(train=replace(params.train, seed=seed))
         kept, held_out = (select(train, which, params.data) for which in (~left_out, left_out))
-        networks.append(fit(kept, dev, how, f"base network without fold {number} of {count}"))
+        networks.append(fit(kept, dev, how, f"base network without fold {number} of {len(parts)}"))
         split = to_device(held_out._replace(labels=None), params.data, *compute)
         classifier = networks[-1].classifier(compute.device)
-        log_posteriors = posteriors(classifier, split, batch, compute.dtype)
-        out_of_fold.append(posterior_frames(log_posteriors))
-    return CrossFit(networks, np.concatenate(out_of_fold))
+        out_of_fold.append(posterior_frames(posteriors(classifier, split, compute.dtype)))
+        frames.append(np.flatnonzero(np.repeat(left_out, lengths)))
+    back_in_order = np.argsort(np.concatenate(frames))
+    return CrossFit(networks, np.concatenate(out_of_fold)[back_in_order])
 
 
 def fit_stacked(
@@ -134,7 +148,6 @@ def fit_stacked(
     compute: Compute,
     params: FitParams,
     stacking: StackingParams,
-    batch: int,
     fit: Fit,
 ) -> list[TrainedNetwork]:
     """Train stacked networks.
@@ -147,12 +160,11 @@ def fit_stacked(
         compute: where, and in which precision.
         params: how base networks are trained.
         stacking: how stacked networks differ from them.
-        batch: frames of a forward pass.
         fit: trains a network.
     """
     on_dev = to_device(dev._replace(labels=None), params.data, *compute)
     classifiers = [each.classifier(compute.device) for each in base]
-    dev_frames = posterior_frames(mean_posteriors(classifiers, on_dev, batch, compute.dtype))
+    dev_frames = posterior_frames(mean_posteriors(classifiers, on_dev, compute.dtype))
     learnt, chosen_on = (
         HostSplit(
             frames,
@@ -179,7 +191,7 @@ def fit_model(
     compute: Compute,
     params: FitParams,
     stackings: Sequence[StackingParams],
-    batch: int,
+    speakers: Sequence[str],
     fit: Fit,
 ) -> Iterator[FittedModel]:
     """Train a model; yield its first network as soon as there is one, then whole models.
@@ -191,22 +203,22 @@ def fit_model(
         params: how base networks are trained.
         stackings: how stacked networks are; all with the same folds, whose base networks they
             share. None: the first network is the model.
-        batch: frames of a forward pass.
+        speakers: (U,) of the training set's utterances, "" where unknown; for `folds`.
         fit: trains a network.
 
     Raises:
-        InputError: before anything is trained, that there are fewer utterances than folds.
+        InputError: before anything is trained, that there are fewer speakers or utterances
+            than folds.
     """
-    counts = {stacking.folds for stacking in stackings}
-    for count in counts:  # that it can be cut is seen before long work
-        folds(len(utterance_lengths(train.starts)), count)
+    # that the training set can be cut is seen before long work
+    cuts = {stacking.folds: folds(speakers, stacking.folds) for stacking in stackings}
     first = fit(train, dev, params, "")
     yield FittedModel([first], [])
-    if not counts:
+    if not cuts:
         return
-    (count,) = counts
-    others, out_of_fold = cross_fit(train, dev, compute, params, count, batch, fit)
+    (parts,) = cuts.values()
+    others, out_of_fold = cross_fit(train, dev, compute, params, parts, fit)
     base = [first, *others]
     for stacking in stackings:
-        stacked = fit_stacked(base, out_of_fold, train, dev, compute, params, stacking, batch, fit)
+        stacked = fit_stacked(base, out_of_fold, train, dev, compute, params, stacking, fit)
         yield FittedModel(base, stacked)

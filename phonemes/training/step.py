@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from phonemes.inference.device import runs_triton
 from phonemes.inference.windows import DeviceSplit, gather
 from phonemes.model.architecture import Classifier
 from phonemes.training.augmentation import distort, draw, warped_targets
@@ -62,11 +63,12 @@ class TorchStep:
             logits = self.network(windows).float()
         logits = logits.view(batch, -1, logits.shape[-1])  # (B, D, P)
         loss = cross_entropy(logits, labels, self.weights, self.train.label_smoothing)
-        loss.backward()
+        self.optimizer.backward(loss)
         if self.train.clip_norm > 0:
+            self.optimizer.unscale()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm)
         self.optimizer.rate.copy_(rates[cursor][0])
-        self.optimizer.step()
+        self.optimizer.step_scaled()
         correct = (logits[:, self.middle].detach().argmax(1) == labels[:, self.middle]).sum()
         loss = loss.detach()
         totals += torch.stack([loss * batch, correct, torch.isfinite(loss)])
@@ -141,7 +143,7 @@ def make_step(
     train, device = params.train, split.windows.device
     widest = max(split.windows.shape[1], *classifier.architecture.hidden)
     if (
-        device.type == "cuda"
+        runs_triton(device)
         and fuses(classifier, train, weights is not None, dtype)
         and (train.kernels == "triton" or steps >= FUSED_FROM)
         and batch * widest < 2**31  # the kernels count in 32 bits

@@ -29,22 +29,31 @@ from phonemes.context import DataParams
 from phonemes.errors import InputError
 from phonemes.inference.windows import DeviceSplit, require_finite
 from phonemes.storage.layout import HostSplit, Starts
+from phonemes.training.seeds import derived
 
-BLOCK = 2**22  # frames of a block, about; at most what a fifth of the free memory holds
+BLOCK = 2**22  # frames of a block, about; at most what a fifth of the memory holds
 PIECE = 512  # frames; more are laid out faster, less context being laid out twice
 TURNS = 4  # in an epoch; each passes all frames through the device
-RESIDENT_SHARE = 0.7  # of the free memory, at most, that resident frames may take
+RESIDENT_SHARE = 0.7  # of the memory, at most, that resident frames may take
+
+
+def memory_of(device: torch.device) -> int:
+    """Return the bytes of memory of a GPU.
+
+    All of it, not what is free: else what is trained would depend on who else uses the GPU.
+    """
+    return torch.cuda.mem_get_info(device)[1]
 
 
 def fits(split: HostSplit, device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether the frames of a split, (N, C), fit in the free memory of the device."""
+    """Return whether the frames of a split, (N, C), fit in the memory of the device."""
     if device.type != "cuda":
         return True
     frames, starts, labels = split
     assert labels is not None
     needed = (int(starts[-1]) + 1) * frames.shape[1] * dtype.itemsize
     needed += starts.nbytes + max(labels.nbytes, 8 * len(labels))
-    return needed < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]
+    return needed < RESIDENT_SHARE * memory_of(device)
 
 
 class Pieces(NamedTuple):
@@ -176,9 +185,20 @@ def _shared(array: NDArray) -> Tensor:
 class BlockQueue:
     """The blocks of all epochs, one after the other, laid out ahead of time by a thread."""
 
-    def __init__(self, plan: LayoutPlan, memory: HostMemory, blocks: int, seed: int) -> None:
-        """Get ready to lay out `blocks` blocks an epoch, dealt by the seed."""
+    def __init__(
+        self, plan: LayoutPlan, memory: HostMemory, blocks: int, seed: int, dtype: torch.dtype
+    ) -> None:
+        """Get ready to lay out `blocks` blocks an epoch, dealt by the seed.
+
+        Args:
+            plan: how pieces are laid out.
+            memory: where.
+            blocks: of an epoch.
+            seed: of the dealing.
+            dtype: of the frames on the device, which they must not overflow.
+        """
         self._plan, self._memory, self._blocks, self._seed = plan, memory, blocks, seed
+        self._halved = dtype == torch.float16
         # when each slot has been copied to the device, and may be written to again
         self._copied: list[torch.cuda.Event | None] = [None, None]
         threads = torch.get_num_threads()  # a new thread may start with fewer
@@ -228,7 +248,7 @@ class BlockQueue:
             copied.synchronize()
         layout = self._plan.lay_out(block, self._memory, slot)
         if unseen:
-            require_finite(layout.rows)
+            require_finite(layout.rows.half() if self._halved else layout.rows)
         return layout
 
 
@@ -270,7 +290,7 @@ class StreamedBatches:
         pinned = device.type == "cuda"
         if pinned:
             row = bands * dtype.itemsize + 4 + 8 * labels[0].size  # bytes, with start and labels
-            rows_there = torch.cuda.mem_get_info(device)[0] // 5 // row
+            rows_there = memory_of(device) // 5 // row
             block = min(block, rows_there * self.count // int(sizes.sum()))
         dealt = max(1, self.count // max(block, 4 * batch))  # blocks of a turn
         self.turns = min(turns, max(1, block // (4 * batch))) if dealt > 1 else 1
@@ -280,7 +300,8 @@ class StreamedBatches:
         kind = torch.uint8 if labels.max() < 256 else torch.int16
         memory = HostMemory.of(rows, bands, labels.shape[1:], kind, pinned)
         self._plan = LayoutPlan(_shared(frames), _shared(labels), pieces, data.k, piece, self.turns)
-        self.queue = BlockQueue(self._plan, memory, self.blocks, seed)
+        dealing = derived(seed, "dealing of pieces")
+        self.queue = BlockQueue(self._plan, memory, self.blocks, dealing, dtype)
         self._padded = torch.zeros((2 * rows, bands), device=device, dtype=dtype)
         self.split = DeviceSplit(
             self._padded.as_strided((2 * rows - 2 * data.k, (2 * data.k + 1) * bands), (bands, 1)),

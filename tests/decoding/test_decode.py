@@ -11,6 +11,7 @@ from phonemes.context import DataParams
 from phonemes.decoding.decode import Smoothing, decode, read_smoothing
 from phonemes.decoding.forward_backward import divided_by_prior, smoothed
 from phonemes.decoding.phone_model import SmoothParams
+from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.outcomes import score_frames
 from phonemes.inference.stacked import log_posteriors
@@ -30,8 +31,8 @@ def test_posteriors_are_divided_and_smoothed_as_far_as_asked_for(lm_scale, prior
         expected = smoothed(expected, LENGTHS, phones, smooth)
     labels = np.random.default_rng(0).integers(0, CLASSES, 13)
     split = on_cpu(given.numpy(), LENGTHS, labels, FRAME_ALONE)
-    model = Model([identity(CLASSES)], [], {})
-    scores = decode(model, split, LENGTHS, 4, torch.float32, Smoothing(phones, smooth))
+    model = Model([identity(CLASSES)], [])
+    scores = decode(model, split, LENGTHS, torch.float32, Smoothing(phones, smooth))
     by_hand = score_frames(expected, torch.tensor(labels))
     assert torch.equal(scores.predicted, by_hand.predicted)
     assert torch.equal(scores.top3, by_hand.top3)
@@ -41,8 +42,8 @@ def test_posteriors_are_divided_and_smoothed_as_far_as_asked_for(lm_scale, prior
 def test_without_smoothing_one_network_classifies_directly():
     _, _, split = random_split(LENGTHS, DataParams(1, "zero"))
     classifier = random_classifier(3)
-    scores = decode(Model([classifier], [], {}), split, LENGTHS, 4, torch.float32, None)
-    assert all(map(torch.equal, scores, classify(classifier, split, 4, torch.float32)))
+    scores = decode(Model([classifier], []), split, LENGTHS, torch.float32, None)
+    assert all(map(torch.equal, scores, classify(classifier, split, torch.float32)))
 
 
 @pytest.mark.parametrize("smoothing", [None, Smoothing(random_phones(), ON)])
@@ -51,24 +52,38 @@ def test_all_networks_of_a_model_count_smoothed_or_not(smoothing, networks):
     _, labels, split = random_split(LENGTHS, DataParams(1, "zero"), classes=CLASSES)
     base = [random_classifier(3, classes=CLASSES, seed=seed) for seed in (1, 2)]
     stacked = [random_classifier(5, 8, CLASSES, seed=seed) for seed in range(3, 3 + networks)]
-    model = Model(base, stacked, {})
-    posteriors = log_posteriors(model, split, LENGTHS, 4, torch.float32)
+    model = Model(base, stacked)
+    posteriors = log_posteriors(model, split, LENGTHS, torch.float32)
     if smoothing:
         posteriors = smoothed(posteriors, LENGTHS, *smoothing)
     expected = score_frames(posteriors, torch.tensor(labels))
-    scores = decode(model, split, LENGTHS, 4, torch.float32, smoothing)
+    scores = decode(model, split, LENGTHS, torch.float32, smoothing)
     assert all(map(torch.equal, scores, expected))
 
 
-def test_without_labels_there_are_predictions_alone():
+def test_without_labels_the_scores_are_those_of_the_predictions():
     _, _, split = random_split(LENGTHS, DataParams(1, "zero"), classes=CLASSES)
-    model = Model([random_classifier(3, classes=CLASSES)], [], {})
+    model = Model([random_classifier(3, classes=CLASSES)], [])
     smoothing = Smoothing(random_phones(), ON)
-    labelled = decode(model, split, LENGTHS, 4, torch.float32, smoothing)
-    scores = decode(model, split._replace(labels=None), LENGTHS, 4, torch.float32, smoothing)
+    labelled = decode(model, split, LENGTHS, torch.float32, smoothing)
+    scores = decode(model, split._replace(labels=None), LENGTHS, torch.float32, smoothing)
     assert torch.equal(scores.predicted, labelled.predicted)
-    assert not scores.loss.any() and scores.loss.dtype == torch.float32
-    assert not scores.top3.any() and scores.top3.dtype == torch.bool
+    assert scores.loss.dtype == torch.float32 and (scores.loss <= labelled.loss).all()
+    assert scores.top3.all()
+
+
+@pytest.mark.parametrize("smoothing", [None, Smoothing(random_phones(), ON)])
+@pytest.mark.parametrize("networks", [1, 2])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_posteriors_that_are_not_finite_are_refused(smoothing, networks, labelled):
+    labels = np.zeros(13, int) if labelled else None
+    split = on_cpu(random_posteriors(13).numpy(), LENGTHS, labels, FRAME_ALONE)
+    split.windows[split.starts[3]] = np.nan
+    model = Model([identity(CLASSES)] * networks, [])
+    # smoothing spreads them over the utterance of 4 frames
+    count = 4 if smoothing else 1
+    with pytest.raises(InputError, match=f"gives {count} of 13 frames posteriors that are NaN or"):
+        decode(model, split, LENGTHS, torch.float32, smoothing)
 
 
 OFF = changed(ON, lm_scale=0.0, prior_scale=0.0)

@@ -14,6 +14,9 @@ def test_phonemes_are_counted_within_utterances_from_one_to_the_next():
     pair = (2 + 0.3) / 3 / 0.9
     assert model.following[3, 1, 2] == pytest.approx(pair)  # 3 1 never came
     assert model.following[0, 1, 2] == pytest.approx((2 + pair) / 3)
+    # before an utterance's second phoneme there is none before the first: the bigram
+    assert model.following.shape == (5, 4, 4)
+    assert model.following[4, 1, 2] == pytest.approx(pair)
     # 2 and 0 are neighbours in the array but not in an utterance: after 2 anything may come
     np.testing.assert_allclose(model.following[1, 2], np.array([3, 3, 0, 1]) / 7)
     # each lasts four frames; of the last duration state only 0 and 1 are left
@@ -31,6 +34,7 @@ def test_a_phoneme_at_the_end_of_an_utterance_and_the_start_of_the_next_counts_t
     model = count_phones(labels, np.array([8, 8]), 2)
     np.testing.assert_allclose(model.first, [1 / 2, 1 / 2])
     reordered = count_phones(np.repeat([0, 1, 1, 0], 4), np.array([8, 8]), 2)
+    np.testing.assert_allclose(model.following[2], [[0, 1], [1, 0]])
     for found, expected in zip(model, reordered, strict=True):
         np.testing.assert_allclose(found, expected)
 

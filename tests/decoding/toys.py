@@ -13,7 +13,7 @@ ON = SmoothParams(lm_scale=1.0, duration_scale=1.0, acoustic_scale=1.0, prior_sc
 def random_phones(classes=CLASSES) -> PhoneModel:
     """Return random probabilities that could have been counted."""
     rng = np.random.default_rng(0)
-    following = rng.random((classes, classes, classes))
+    following = rng.random((classes + 1, classes, classes))
     now = np.arange(classes)
     following[:, now, now] = 0
     following /= following.sum(-1, keepdims=True)

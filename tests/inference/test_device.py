@@ -1,12 +1,17 @@
-"""A stage computes on the device that is asked for, and in bfloat16 where that is faster."""
+"""A stage computes on the device that is asked for, and in the precision that is fast there."""
 
 import pytest
 import torch
 
 from phonemes.errors import InputError
-from phonemes.inference.device import choose_device, choose_precision
+from phonemes.inference.device import (
+    choose_device,
+    choose_precision,
+    fast_precision,
+    runs_triton,
+)
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
 @pytest.mark.parametrize(
@@ -28,16 +33,48 @@ def test_a_missing_gpu_is_named(monkeypatch, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "device", "dtype"),
+    ("capability", "dtype", "triton"),
     [
-        ("fp32", "cpu", torch.float32),
-        ("auto", "mps", torch.float32),
-        ("auto", "cuda", torch.bfloat16),
-        ("fp32", "cuda", torch.float32),
-        ("bf16", "cpu", torch.bfloat16),
+        ((6, 0), torch.float32, False),  # P100
+        ((6, 1), torch.float32, False),  # GTX 1080
+        ((7, 0), torch.float16, False),  # V100
+        ((7, 5), torch.float16, False),  # T4
+        ((8, 0), torch.bfloat16, True),  # A100
+        ((8, 6), torch.bfloat16, True),
+        ((8, 9), torch.bfloat16, True),
+        ((9, 0), torch.bfloat16, True),  # H100
+        ((10, 0), torch.bfloat16, True),
+        ((12, 0), torch.bfloat16, True),
     ],
 )
-def test_precision_is_halved_on_an_nvidia_gpu_or_where_asked_for(name, device, dtype):
+def test_an_nvidia_gpu_gets_what_its_capability_multiplies_fast(
+    monkeypatch, capability, dtype, triton
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert fast_precision("cuda", capability=capability) == dtype
+    assert choose_precision("auto", CUDA) == dtype
+    assert runs_triton(CUDA) == triton
+
+
+@pytest.mark.parametrize(
+    ("kind", "instructions", "dtype"),
+    [
+        ("cpu", False, torch.float32),
+        ("cpu", True, torch.bfloat16),
+        ("mps", False, torch.float32),
+        ("mps", True, torch.float32),
+    ],
+)
+def test_other_devices_get_bfloat16_where_a_cpu_has_instructions_for_it(kind, instructions, dtype):
+    assert fast_precision(kind, bf16_instructions=instructions) == dtype
+    assert not runs_triton(torch.device(kind))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)]
+)
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_a_precision_that_is_asked_for_is_taken_on_any_device(name, dtype, device):
     assert choose_precision(name, torch.device(device)) == dtype
 
 

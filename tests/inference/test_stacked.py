@@ -37,15 +37,15 @@ def stacked():
 def test_without_stacked_networks_the_posteriors_are_the_mean_of_the_base_networks(base):
     lengths = np.array([5, 6])
     _, _, split = random_split(lengths, DataParams(2, "edge"))
-    found = log_posteriors(Model(base, [], {}), split, lengths, 4, torch.float32)
-    assert torch.equal(found, mean_posteriors(base, split, 4, torch.float32))
+    found = log_posteriors(Model(base, []), split, lengths, torch.float32)
+    assert torch.equal(found, mean_posteriors(base, split, torch.float32))
 
 
 def test_stacked_networks_see_windows_of_the_base_networks_posteriors(base, stacked):
     lengths = np.array([5, 1, 6])
     _, _, split = random_split(lengths, DataParams(2, "edge"))
-    found = log_posteriors(Model(base, stacked, {}), split, lengths, 4, torch.float32)
-    frames = posterior_frames(mean_posteriors(base, split, 4, torch.float32))
+    found = log_posteriors(Model(base, stacked), split, lengths, torch.float32)
+    frames = posterior_frames(mean_posteriors(base, split, torch.float32))
     windows = [  # beyond an utterance there are zeros
         np.pad(utterance, [(1, 1), (0, 0)])[first : first + 3].flatten()
         for utterance in np.split(frames, lengths.cumsum()[:-1])

@@ -1,10 +1,15 @@
 """Small classifiers and splits, for tests of inference and decoding."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+import phonemes.inference.classify
 from phonemes.context import DataParams, window_starts
 from phonemes.inference.windows import DeviceSplit, to_device
 from phonemes.model.architecture import Architecture, Classifier, build
@@ -51,3 +56,11 @@ def identity(classes) -> Classifier:
 def bare(frames, bands, classes) -> Architecture:
     """Return an architecture of sizes alone."""
     return Architecture(frames, bands, classes, (), "relu", "none", "before", 0.0)
+
+
+@contextmanager
+def rows_in_a_pass(rows: int) -> Iterator[None]:
+    """Have forward passes of so many frames."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phonemes.inference.classify, "forward_rows", lambda *_: rows)
+        yield

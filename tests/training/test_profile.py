@@ -23,6 +23,13 @@ def test_a_profile_changes_nothing_that_follows(tiny, optimizer, momentum):
     assert scores(profiled) == scores(plain)
 
 
+def test_a_profile_in_float16_leaves_the_scale_of_the_loss_as_it_was(tiny):
+    run = new_run(tiny, dtype=torch.float16)
+    run.optimizer.scale = torch.tensor([2.0**30, 5.0])
+    profile(run)
+    assert run.optimizer.scale.tolist() == [2.0**30, 5]
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_profile_leaves_weights_optimizer_and_chance_as_they_were(tiny, optimizer):
     run = new_run(changed(changed(tiny, **RANDOM), train={"optimizer": optimizer}))

@@ -1,5 +1,6 @@
 """The rate rises through the warm-up to its peak and then follows torch's schedule of that name."""
 
+import numpy as np
 import pytest
 import torch
 from helpers import changed
@@ -42,14 +43,39 @@ def test_the_warm_up_rises_linearly_from_0_to_the_peak(tiny, schedule, warmup, s
     assert rate_factor(train, share * warmup, []) == pytest.approx(share)
 
 
-@pytest.mark.parametrize("schedule", [name for name in SCHEDULES if name != "onecycle"])
-@pytest.mark.parametrize("warmup", [0, 0.5, 3])
-def test_the_peak_comes_right_after_the_warm_up(tiny, schedule, warmup):
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("warmup", [0.5, 1, 3, 3.5])
+def test_a_warm_up_ends_at_the_peak_without_a_jump(tiny, schedule, warmup):
     train = changed(tiny.train, schedule=schedule, epochs=EPOCHS, warmup_epochs=warmup)
-    assert rate_factor(train, warmup, []) == 1
+    rising = [3.0 + epoch for epoch in range(int(warmup))]  # losses of the epochs until then
+    assert rate_factor(train, warmup, rising) == 1
+    assert rate_factor(train, warmup - 1e-6, rising) == pytest.approx(1, abs=1e-5)
+    assert rate_factor(train, warmup + 1e-6, rising) == pytest.approx(1, abs=1e-5)
 
 
-@given(st.sampled_from(SCHEDULES), st.integers(1, 5), st.floats(0, 7))
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "onecycle"])
+@pytest.mark.parametrize("warmup", [0, 0.5, 3])
+def test_a_schedule_without_steps_never_jumps(tiny, schedule, warmup):
+    train = changed(tiny.train, schedule=schedule, epochs=EPOCHS, warmup_epochs=warmup)
+    factors = ours(train, np.linspace(0, EPOCHS, 10_001))
+    assert np.abs(np.diff(factors)).max() < 4e-3
+    assert max(factors) == pytest.approx(1, abs=1e-3)
+
+
+def test_after_a_warm_up_one_cycle_only_falls(tiny):
+    train = changed(tiny.train, schedule="onecycle", epochs=EPOCHS, warmup_epochs=3)
+    factors = ours(train, np.linspace(3, EPOCHS, 100))
+    assert (np.diff(factors) < 0).all()
+    assert factors[-1] == pytest.approx(1e-4 / 25)
+    halfway = ours(train, [7.5])
+    assert halfway == pytest.approx([(1 + 1e-4 / 25) / 2])
+
+
+@given(
+    st.sampled_from([name for name in SCHEDULES if name != "onecycle"]),
+    st.integers(1, 5),
+    st.floats(0, 7),
+)
 def test_the_schedule_starts_when_the_warm_up_ends(tiny, schedule, warmup, passed):
     warm = changed(
         tiny.train, schedule=schedule, epochs=7 + warmup, warmup_epochs=warmup, lr_decay=0.5
@@ -132,6 +158,14 @@ def test_plateau_lowers_the_rate_once_patience_has_run_out(tiny):
     dev_losses = [3.0, 2.0, 2.0, 2.5, 2.1, 1.0, 1.0]
     factors = [rate_factor(train, epoch, dev_losses[:epoch]) for epoch in range(8)]
     assert factors == [1, 1, 1, 1, 1, 0.5, 0.5, 0.5]
+
+
+def test_plateau_counts_no_epoch_that_ends_in_the_warm_up(tiny):
+    how = {"schedule": "plateau", "epochs": EPOCHS, "plateau_patience": 0, "lr_decay": 0.5}
+    dev_losses = [1.0, 2.0, 2.0, 1.5]
+    for warmup, expected in ((0, 0.125), (0.5, 0.125), (1, 0.5), (1.5, 0.5), (2, 1)):
+        train = changed(tiny.train, warmup_epochs=warmup, **how)
+        assert rate_factor(train, 4, dev_losses) == expected, warmup
 
 
 def test_a_fall_of_the_loss_by_less_than_a_ten_thousandth_is_none():

@@ -1,5 +1,6 @@
 """A step learns the labels of the frames under the cursor, from their own windows alone."""
 
+import copy
 import sys
 from types import SimpleNamespace
 
@@ -13,9 +14,12 @@ from training.toy import (
     CLASSES,
     STEPS,
     TRAIN_LENGTHS,
+    as_bytes,
+    copied,
     finished,
     new_run,
     toy,
+    weights,
     windows_of,
 )
 
@@ -23,7 +27,7 @@ import phonemes.training.step
 from phonemes.context import DataParams, window_starts
 from phonemes.inference.classify import classify
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import begin
+from phonemes.training.loop import begin, epochs, restore, state
 from phonemes.training.step import FUSED_FROM, fuses, make_step
 
 FULL = {"batch_size": 1000, "epochs": 1}  # one step of all frames
@@ -123,7 +127,7 @@ def test_only_training_sees_distorted_windows(tiny):
     run.dev, before = split, split.windows.clone()
     (epoch,) = finished(run).history
     assert torch.equal(split.windows, before)
-    right = classify(run.classifier, split, 16, torch.float32).predicted == split.labels
+    right = classify(run.classifier, split, torch.float32).predicted == split.labels
     assert epoch.dev_accuracy == pytest.approx(right.float().mean().item())
 
 
@@ -191,6 +195,65 @@ def test_a_step_moves_the_cursor_and_adds_to_the_totals(tiny):
         assert correct == int(correct) <= 16 * step
 
 
+# Products in float16
+
+
+@pytest.mark.parametrize(
+    "train", [{}, {"optimizer": "adam", "lr": 0.02}, {"clip_norm": 0.5}], ids=str
+)
+def test_float16_learns_as_float32_does(tiny, train):
+    params = changed(tiny, train={"momentum": 0.9, "epochs": 10} | train)
+    exact, halved = (
+        finished(new_run(params, dtype=dtype)) for dtype in (torch.float32, torch.float16)
+    )
+    assert halved.optimizer.scale.tolist() == [2**16, 10 * STEPS]  # no gradient overflowed
+    assert halved.history[-1].train_loss == pytest.approx(exact.history[-1].train_loss, rel=0.05)
+    for one, other in zip(
+        exact.classifier.network.parameters(), halved.classifier.network.parameters(), strict=True
+    ):
+        assert one.dtype == other.dtype == torch.float32
+        torch.testing.assert_close(one, other, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("clip_norm", [0, 1])
+def test_a_step_whose_gradients_overflow_is_left_out_and_lowers_the_scale(
+    tiny, optimizer, clip_norm
+):
+    train = {"optimizer": optimizer, "momentum": 0.9, "clip_norm": clip_norm}
+    run = new_run(changed(tiny, train=train), dtype=torch.float16)
+    begin(run, 0)
+    run.buffers.rates.fill_(0.01)
+    run.optimizer.scale = torch.tensor([2.0**30, 5.0])  # more than float16 holds
+    before, moments = copied(run), copy.deepcopy([*run.optimizer.state.values()])
+    run.step.update(*run.buffers)
+    assert as_bytes(copied(run)) == as_bytes(before)
+    for values, expected in zip(run.optimizer.state.values(), moments, strict=True):
+        assert all(torch.equal(values[name], expected[name]) for name in expected)
+    assert run.optimizer.scale.tolist() == [2.0**29, 0]
+    assert run.buffers.totals[2] == 1  # the loss is finite
+    run.optimizer.scale = torch.tensor([2.0**10, 0.0])
+    run.step.update(*run.buffers)
+    assert as_bytes(copied(run)) != as_bytes(before)
+
+
+def test_only_float16_scales_its_loss(tiny):
+    for dtype in (torch.float32, torch.bfloat16):
+        run = new_run(tiny, dtype=dtype)
+        assert not run.optimizer.scaler.is_enabled()
+        assert run.optimizer.scale.tolist() == []
+
+
+def test_training_in_float16_goes_on_from_a_state_with_the_same_weights(tiny):
+    params = changed(tiny, train={"epochs": 3, "optimizer": "adam"})
+    undisturbed = new_run(params, dtype=torch.float16)
+    states = [copy.deepcopy(state(undisturbed)) for _ in epochs(undisturbed, progress=False)]
+    resumed = new_run(params, dtype=torch.float16)
+    restore(resumed, states[0])
+    assert weights(finished(resumed)) == weights(undisturbed)
+    assert resumed.optimizer.scale.tolist() == undisturbed.optimizer.scale.tolist()
+
+
 # Whose kernels
 
 
@@ -219,11 +282,12 @@ def test_there_is_a_fused_step_for_batch_normalization_before_activations_in_bfl
     assert fuses(new_run(params).classifier, params.train, weighted, dtype) == expected
 
 
-def made_on_a_gpu(monkeypatch, params, steps=FUSED_FROM, batch=16, fused=None):
+def made_on_a_gpu(monkeypatch, params, steps=FUSED_FROM, batch=16, fused=None, capability=(8, 0)):
     """Return the step that would be made on a GPU, "torch" or "fused"."""
     module = SimpleNamespace(FusedStep=lambda *_: "fused") if fused is None else fused
     monkeypatch.setitem(sys.modules, "phonemes.training.fused.step", module or None)
     monkeypatch.setattr(phonemes.training.step, "TorchStep", lambda *_: "torch")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     split = SimpleNamespace(windows=SimpleNamespace(device=torch.device("cuda"), shape=(35, 12)))
     classifier = new_run(changed(params, train={"kernels": "torch"})).classifier
     return make_step(classifier, None, split, batch, steps, params, None, torch.bfloat16)
@@ -251,6 +315,13 @@ def test_without_a_fused_step_or_triton_torchs_step_is_taken(monkeypatch, tiny, 
     unfusible = changed(fusible, model={"norm": "none"})
     assert made_on_a_gpu(monkeypatch, unfusible) == "torch"
     assert made_on_a_gpu(monkeypatch, fusible, fused=False) == "torch"  # cannot be imported
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "torch"), ((9, 0), "fused")])
+def test_a_gpu_that_triton_does_not_compile_for_takes_torchs_step(
+    monkeypatch, fusible, capability, expected
+):
+    assert made_on_a_gpu(monkeypatch, fusible, capability=capability) == expected
 
 
 def test_on_a_cpu_torchs_step_is_taken(fusible):

@@ -245,13 +245,23 @@ def test_frames_that_are_not_finite_are_refused():
         epoch(streamed(split, FRAME_ALONE, 8, 40), 8)
 
 
+def test_frames_that_overflow_float16_are_refused():
+    split = numbered(np.full(50, 5), FRAME_ALONE)
+    split.frames[77] = 70_000
+    in_halves = StreamedBatches(split, FRAME_ALONE, CPU, torch.float16, 8, 1, 40)
+    with pytest.raises(InputError, match=r"beyond 65,504; set model\.precision to fp32"):
+        epoch(in_halves, 8)
+    epoch(streamed(split, FRAME_ALONE, 8, 40), 8)
+
+
 def test_in_host_memory_all_frames_stay():
     assert fits(numbered(np.full(5, 2), FRAME_ALONE), CPU, torch.float32)
 
 
-@pytest.mark.parametrize(("free", "fit"), [(171_000, False), (172_000, True)])
-def test_on_a_gpu_frames_stay_that_take_less_than_most_of_its_free_memory(monkeypatch, free, fit):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 0))
+@pytest.mark.parametrize("free", [0, 10**9])  # whoever else uses it
+@pytest.mark.parametrize(("total", "fit"), [(171_000, False), (172_000, True)])
+def test_on_a_gpu_frames_stay_that_take_less_than_most_of_its_memory(monkeypatch, free, total, fit):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, total))
     frames, starts = np.zeros((1000, 27), np.float32), np.arange(1000, dtype=np.int32)
     split = HostSplit(frames, starts, np.zeros(1000, np.int16))  # 120,000 bytes there
     assert fits(split, torch.device("cuda"), torch.float32) == fit
