@@ -9,31 +9,43 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from phonemes.errors import reported
+from phonemes.errors import LOWER, reported
 from phonemes.params import Params, load, warnings
+from phonemes.storage.atomic import Outputs
+from phonemes.storage.inputs import read_inputs, refuse_changes
 from phonemes.storage.lock import locked
 
+MORE_MEMORY = "end other programs, or use a machine with more memory"
 
-def run(main: Callable[[Params], None], *sections: str) -> None:
+Main = Callable[[Params, Outputs], None]
+
+
+def run(main: Main, *sections: str) -> None:
     """Run a stage with the checked parameters; an error that the user can correct is one line.
 
-    One stage at a time works in a folder: a second one is refused.
+    One stage at a time works in a folder: a second one is refused. What a stage writes is put
+    in its place, all of it together, after the last thing that can fail: everything is
+    printed, and what the stage read is still what it was.
 
     Args:
-        main: does the work.
+        main: does the work, and writes where its second argument says.
         sections: of params.yaml that the stage depends on.
     """
-    _explain(main, sections)
-    with reported("interrupted; run `dvc repro` to go on"), locked():
+    name = Path(inspect.getfile(main)).stem
+    _explain(main, name, sections)
+    memory = LOWER if "model" in sections or not sections else MORE_MEMORY
+    with reported("interrupted; run `dvc repro` to go on", memory), locked(), Outputs() as outputs:
+        inputs = read_inputs(name)
         params = load()
         for line in warnings(params, *sections):
             print(f"warning: {line}", file=sys.stderr)
-        main(params)
+        main(params, outputs)
+        sys.stdout.flush()
+        refuse_changes(inputs, name)
 
 
-def _explain(main: Callable[[Params], None], sections: tuple[str, ...]) -> None:
+def _explain(main: Main, name: str, sections: tuple[str, ...]) -> None:
     """Print what a stage does and end, where the command line asks for help."""
-    name = Path(inspect.getfile(main)).stem
     about = inspect.getdoc(inspect.getmodule(main))
     parser = argparse.ArgumentParser(
         prog=f"python -m stages.{name}",

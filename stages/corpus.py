@@ -1,13 +1,15 @@
 """Pack the corpus: data/raw or generated speech -> data/corpus."""
 
+import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from phonemes.corpus.pack import write_corpus
 from phonemes.corpus.source import Source
 from phonemes.params import Params
-from phonemes.storage.atomic import replacing
-from phonemes.storage.layout import CORPUS
+from phonemes.storage.atomic import Outputs
+from phonemes.storage.layout import CORPUS, FEATURES
 from stages import run
 
 
@@ -30,14 +32,16 @@ def open_source(params: Params) -> Source:
     return synthetic.open_source(corpus.synthetic, params.features, runtime.jobs, runtime.progress)
 
 
-def main(params: Params) -> None:
+def main(params: Params, outputs: Outputs) -> None:
     """Write the packed corpus, all of it or nothing."""
-    started = time.perf_counter()
+    started, folder = time.perf_counter(), outputs.folder(CORPUS)
     source = open_source(params)
-    with replacing(CORPUS) as folder:
-        summaries = write_corpus(
-            source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
-        )
+    summaries = write_corpus(
+        source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
+    )
+    computed = None if params.corpus.source == "arrays" else asdict(params.features)
+    section = json.dumps(computed, indent=2)
+    (folder / FEATURES.name).write_text(section + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
     for split, summary in summaries.items():
         print(
@@ -45,6 +49,8 @@ def main(params: Params) -> None:
             f"utterances, {summary.speakers or 'unknown'} speakers, "
             f"{'labelled' if summary.labelled else 'without labels'}"
         )
+    for note in source.notes():
+        print(note)
     frames = sum(summary.frames for summary in summaries.values())
     print(f"{len(source.phonemes)} phonemes; {frames / seconds:,.0f} frames/s")
 

@@ -1,21 +1,25 @@
 """Train the classifier: data/normalized, data/context and labels -> model and history."""
 
-import csv
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-import yaml
+import torch
 
-from phonemes.errors import InputError
+from phonemes.context import utterance_lengths
 from phonemes.inference.device import Compute, choose_device, choose_precision
 from phonemes.model.architecture import describe
-from phonemes.model.store import TrainedNetwork, save_model
+from phonemes.model.purpose import Purpose, read_purpose
+from phonemes.model.store import TrainedNetwork, TrainingFacts, project_version, save_model
 from phonemes.params import Params
-from phonemes.storage.atomic import replacing
+from phonemes.storage.atomic import Outputs
+from phonemes.storage.inputs import code
 from phonemes.storage.layout import CORPUS, HISTORY, MODEL, HostSplit, checkpoint_folder
-from phonemes.storage.read import read_phonemes, read_split
+from phonemes.storage.read import read_phonemes, read_split, read_utterances
 from phonemes.training.checkpoint import KEPT, Checkpoints, run_key
-from phonemes.training.loop import DivergedError, Epoch, Run, epochs, restore, state
+from phonemes.training.history import shown_live, write_history
+from phonemes.training.loop import DivergedError, Epoch, Run, epochs
 from phonemes.training.params import FitParams
 from phonemes.training.prepare import prepare
 from phonemes.training.profile import profile
@@ -40,80 +44,95 @@ def announce(training: Run) -> None:
         print(f"frames pass through the device in {blocks} blocks an epoch", flush=True)
 
 
-def code() -> list[Path]:
-    """Return the files of code that this stage depends on, as dvc.yaml has them."""
-    try:
-        stage = yaml.safe_load(Path("dvc.yaml").read_text("utf-8"))["stages"]["train"]
-    except OSError as error:
-        raise InputError(f"cannot read dvc.yaml ({error}); work in the project's folder") from None
-    paths = [Path(dep) for dep in stage["deps"] if dep.startswith(("phonemes/", "stages/"))]
-    return sorted(
-        file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])
-    )
+class Trained(NamedTuple):
+    """What is left of the training of a network; what lies on the device is free again."""
+
+    history: list[Epoch]
+    best: Epoch | None
+    network: TrainedNetwork
+    dtype: torch.dtype
 
 
-def train_to_the_end(training: Run, checkpoints: Checkpoints, progress: bool) -> None:
-    """Train, or go on training from a checkpoint."""
-    planned = training.train.epochs
-    stored, why = checkpoints.load(planned, training.train.schedule)
-    if why:
+def train_to_the_end(
+    training: Run, checkpoints: Checkpoints, progress: bool, show: Callable[[list[Epoch]], str]
+) -> None:
+    """Train, or go on training from a checkpoint; show the history after every epoch."""
+    if why := checkpoints.resume(training):
         print(why, flush=True)
-    if stored:
-        restore(training, stored)
+    show(training.history)
     for epoch in epochs(training, progress):
-        warning = checkpoints.save(state(training), planned, last=epoch.epoch == planned)
-        if warning:
-            print(warning, file=sys.stderr)
+        last = epoch.epoch == training.train.epochs
+        for warning in (show(training.history), checkpoints.save(training, last=last)):
+            if warning:
+                print(warning, file=sys.stderr)
 
 
-def keep(first: Run, model: FittedModel) -> None:
+def keep(
+    first: Trained, model: FittedModel, purpose: Purpose, weights: Path, history: Path
+) -> None:
     """Write all networks, and the history of the one trained on the whole training set."""
     best = first.best
-    if best is None:
-        return
-    with replacing(MODEL) as path:
-        facts = {"epoch": best.epoch, "dev_accuracy": best.dev_accuracy}
-        save_model(path, model.base, model.stacked, facts)
-    with replacing(HISTORY) as path, path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerows([Epoch._fields, *first.history])
+    assert best is not None
+    precision = str(first.dtype).removeprefix("torch.")
+    facts = TrainingFacts(best.epoch, best.dev_accuracy, precision, project_version())
+    save_model(weights, model.base, model.stacked, purpose, facts)
+    write_history(history, first.history)
     print(
         f"kept epoch {best.epoch} of {len(first.history)}, the best on dev accuracy: "
         f"{best.dev_accuracy:.4f}"
     )
 
 
-def main(params: Params) -> None:
-    """Train, or go on training, and keep the best epoch; of a diverged run too."""
+def read_speakers(train: HostSplit) -> list[str]:
+    """Return the speaker of each utterance of the training set, "" where unknown."""
+    count = len(utterance_lengths(train.starts))
+    return [speaker for _, speaker in read_utterances(CORPUS, "train", count)]
+
+
+def main(params: Params, outputs: Outputs) -> None:
+    """Train, or go on training, and keep the best epoch; of a diverged run too.
+
+    The networks of a model are kept together: where one of several, with stacking, is not
+    trained, what was there before stays. The others go on from their checkpoints.
+    """
+    weights, history = outputs.file(MODEL), outputs.file(HISTORY)
     device = choose_device(params.runtime.device)
     compute = Compute(device, choose_precision(params.model.precision, device))
     phonemes = read_phonemes(CORPUS)
     train, dev = (read_split(split, len(phonemes)) for split in ("train", "dev"))
+    purpose = read_purpose(params.data, train.frames.shape[1])
     stackings = [params.stacking] if params.stacking.folds else []
     kept = max(KEPT, sum(each.folds + each.networks for each in stackings))
-    runs: list[Run] = []
+    trained: list[Trained] = []
 
     def fit(train: HostSplit, dev: HostSplit, how: FitParams, name: str) -> TrainedNetwork:
         if name:
             print(f"\n{name}", flush=True)
         training = prepare(train, dev, len(phonemes), compute, how)
-        runs.append(training)
         facts = [*compute, phonemes, training.step.kernels, training.batches.blocks]
         arrays = [array for split in (train, dev) for array in split if array is not None]
-        key = run_key(how, arrays, code(), facts)
+        key = run_key(how, arrays, code("train"), facts)
         announce(training)
         checkpoints = Checkpoints(checkpoint_folder(), key, kept)
-        train_to_the_end(training, checkpoints, params.runtime.progress)
-        return training.trained
+        show = (lambda history: "") if trained else show_first
+        try:
+            train_to_the_end(training, checkpoints, params.runtime.progress, show)
+        finally:
+            network = training.trained
+            trained.append(Trained(training.history, training.best, network, compute.dtype))
+        return network
 
-    batch = params.runtime.batch_size
+    speakers = read_speakers(train) if stackings else []
     try:
-        for model in fit_model(train, dev, compute, params.fit, stackings, batch, fit):
-            keep(runs[0], model)
+        with shown_live(HISTORY) as show_first:
+            *_, model = fit_model(train, dev, compute, params.fit, stackings, speakers, fit)
     except DivergedError:
-        if len(runs) == 1:
-            keep(runs[0], FittedModel([runs[0].trained], []))
+        first = trained[0]
+        if first.best and not stackings:
+            keep(first, FittedModel([first.network], []), purpose, weights, history)
+            outputs.replace()  # though the stage fails
         raise
+    keep(trained[0], model, purpose, weights, history)
 
 
 if __name__ == "__main__":

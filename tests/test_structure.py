@@ -161,7 +161,7 @@ def test_a_section_stands_beside_the_code_that_it_configures():
         "train": "phonemes.training.params",
         "stacking": "phonemes.training.params",
         "smooth": "phonemes.decoding.phone_model",
-        "evaluate": "phonemes.scoring.scores",
+        "evaluate": "phonemes.scoring.params",
         "predict": "phonemes.params",  # no library module reads these two
         "runtime": "phonemes.params",
     }
@@ -182,3 +182,29 @@ def parent(name: str) -> str:
 
 def test_every_stage_says_what_it_does():
     assert all(stage["desc"] for stage in DECLARED.values())
+
+
+def unpickling(name: str) -> list[str]:
+    """Return what a module uses of what writes or runs programs as data, with its lines."""
+    programs = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "shelve", "marshal"}
+    found = []
+    for node in ast.walk(ast.parse((ROOT / name).read_text("utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                used = [alias.name for alias in names if alias.name.split(".")[0] in programs]
+            case ast.ImportFrom(module=str(module)) if module.split(".")[0] in programs:
+                used = [module]
+            case ast.ImportFrom(module="torch", names=names):
+                used = [alias.name for alias in names if alias.name in ("load", "save")]
+            case ast.Attribute(value=ast.Name(id="torch"), attr="load" | "save" as attribute):
+                used = [f"torch.{attribute}"]
+            case ast.keyword(arg="allow_pickle", value=ast.Constant(value=True)):
+                used = ["allow_pickle=True"]
+            case _:
+                used = []
+        found += [f"{name}:{getattr(node, 'lineno', 0)} {each}" for each in used]
+    return found
+
+
+def test_nothing_is_pickled_and_no_pickle_is_run():
+    assert [found for name in PROGRAM for found in unpickling(name)] == []

@@ -9,7 +9,13 @@ stages and commands run. N frames, U utterances, C coefficients and P phonemes o
       labels/{split}.npy      (N,) int16 in [0, P); no file where test has no labels
       utterances/{split}.csv  name,speaker of each utterance, in order
       phonemes.txt            the P phonemes, one a line, in label order
-    data/normalized/{split}.npy  (N, C) float32
+      spelling.txt            "integers" or "text", as the labels of the training set were given;
+                              then, one a line, how the user's data spell each phoneme
+      features.json           the section `features` of computed frames; null for frames given
+    data/normalized/
+      {split}.npy             (N, C) float32
+      normalization.json      the section `normalize`
+      statistics.npy          (2, C) float64 mean and deviation of the training set's frames
     data/context/{split}.npy     (N,) int32 or int64, where each frame's window starts
 
 Arrays are plain .npy files: no pickles.
@@ -28,8 +34,11 @@ MOST_PHONEMES = 2**15  # labels are stored as int16
 CORPUS = Path("data/corpus")
 NORMALIZED = Path("data/normalized")
 CONTEXT = Path("data/context")
+FEATURES = Path("data/corpus/features.json")
+NORMALIZATION = Path("data/normalized/normalization.json")
+STATISTICS = Path("data/normalized/statistics.npy")
 WINDOW = Path("metrics/context.json")
-MODEL = Path("models/model.pt")
+MODEL = Path("models/model.safetensors")
 HISTORY = Path("metrics/history.csv")
 RATES = Path("metrics/rate.csv")
 SCORES = Path("metrics/evaluate.json")
@@ -41,6 +50,13 @@ LOCK = Path("data/.lock")
 Frames = NDArray[np.float32]
 Labels = NDArray[np.integer]
 Starts = NDArray[np.integer]
+
+
+class Spelling(NamedTuple):
+    """How the user's data write labels."""
+
+    text: bool  # the training set's labels were given as text, not as integers
+    phonemes: tuple[str, ...]  # (P,), as the data spell them; nothing else depends on it
 
 
 class HostSplit(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from phonemes.errors import InputError
+from phonemes.storage.atomic import make_folder
 from phonemes.storage.layout import LOCK
 
 
@@ -15,9 +16,9 @@ def locked() -> Iterator[None]:
     """Hold the lock of the current folder while the block runs.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or the folder of the lock is a link to nowhere.
     """
-    LOCK.parent.mkdir(exist_ok=True)
+    make_folder(LOCK.parent)
     try:
         with FileLock(LOCK, timeout=0):
             yield

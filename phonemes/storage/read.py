@@ -5,12 +5,14 @@ utterances, C coefficients and P phonemes of a split must be the same in all its
 """
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.errors import InputError
+from phonemes.errors import InputError, raise_true_cause
 from phonemes.storage.layout import (
     CONTEXT,
     CORPUS,
@@ -19,6 +21,7 @@ from phonemes.storage.layout import (
     Frames,
     HostSplit,
     Labels,
+    Spelling,
     Starts,
 )
 
@@ -27,16 +30,18 @@ def read_array(path: Path) -> NDArray:
     """Memory-map an array that a stage wrote, read-only.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: it is missing or damaged, or the machine lacks what reading takes.
     """
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro` to make it")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on a damaged file
+        raise_true_cause(error, path)
         reason = str(error).partition("\n")[0][:300]
         raise InputError(f"{path} is damaged ({reason}); delete it and run `dvc repro`") from None
-    if not isinstance(array, np.ndarray):  # an archive of arrays
+    if not isinstance(array, np.ndarray):  # an archive of arrays, which stays open
+        array.close()
         raise InputError(f"{path} is damaged (no .npy file); delete it and run `dvc repro`")
     return array
 
@@ -120,6 +125,7 @@ def read_utterances(folder: Path, split: str, count: int | None = None) -> list[
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = [tuple(row) for row in csv.reader(file)]
     except (OSError, ValueError, csv.Error) as error:
+        raise_true_cause(error, path)
         raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
     well_formed = header == UTTERANCE_COLUMNS and all(len(row) == 2 for row in rows)
     if not well_formed or count not in (None, len(rows)):
@@ -140,7 +146,47 @@ def read_phonemes(folder: Path) -> tuple[str, ...]:
     try:
         return tuple(path.read_text("utf-8").split())
     except (OSError, UnicodeDecodeError) as error:
+        raise_true_cause(error, path)
         raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
+
+
+def read_spelling(folder: Path, classes: int) -> Spelling:
+    """Return how the user's data write labels, `classes` = P.
+
+    Raises:
+        InputError: the file is missing, damaged or of another corpus.
+    """
+    path = folder / "spelling.txt"
+    try:
+        kind, *names = path.read_text("utf-8").split() or [""]
+    except (OSError, UnicodeDecodeError) as error:
+        raise_true_cause(error, path)
+        raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
+    if kind not in ("integers", "text") or len(names) != classes:
+        raise InputError(
+            f"{path} spells {len(names)} phonemes; expected integers or text, and then "
+            f"{classes}, as the other files say; delete it and run `dvc repro`"
+        )
+    return Spelling(kind == "text", tuple(names))
+
+
+def read_description(path: Path) -> dict[str, Any] | None:
+    """Return a section of params.yaml as a stage wrote it, in JSON; None where it had none.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise_true_cause(error, path)
+        raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
+    except (ValueError, RecursionError) as error:
+        reason = str(error)[:300]
+        raise InputError(f"{path} is damaged ({reason}); delete it and run `dvc repro`") from None
+    if values is not None and not isinstance(values, dict):
+        raise InputError(f"{path} is damaged (no section); delete it and run `dvc repro`")
+    return values
 
 
 def read_split(split: str, classes: int | None) -> HostSplit:
@@ -159,3 +205,26 @@ def read_split(split: str, classes: int | None) -> HostSplit:
     if classes is not None:
         labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
     return HostSplit(frames, starts, labels)
+
+
+def read_split_with_lengths(
+    split: str, classes: int | None
+) -> tuple[HostSplit, NDArray[np.integer]]:
+    """Return a split as `read_split` does, and the frames of each of its utterances, (U,).
+
+    Raises:
+        InputError: as `read_split` and `read_lengths`, or the index of windows was made for
+            other utterances than these.
+    """
+    found = read_split(split, classes)
+    lengths = read_lengths(CORPUS, split)
+    # where an utterance begins, windows start more than a row further on
+    begins = np.flatnonzero(np.diff(found.starts) != 1) + 1
+    ends = np.cumsum(lengths)
+    if ends[-1] != len(found.starts) or not np.array_equal(begins, ends[:-1]):
+        raise InputError(
+            f"{CONTEXT / f'{split}.npy'} holds {len(found.starts)} windows of {len(begins) + 1} "
+            f"utterances, {CORPUS / f'lengths/{split}.npy'} {ends[-1]} frames of {len(lengths)}, "
+            "or utterances of other lengths; run `dvc repro`, or the stages from corpus on"
+        )
+    return found, lengths

@@ -7,6 +7,7 @@ must come of it. Functions run in the project's folder.
 import os
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +16,11 @@ import numpy as np
 import soundfile
 import torch
 from helpers import ROOT, ragged, run_stages, set_params
+from safetensors.torch import save_file
 
 from phonemes.inventory import ARPABET_STRESS
-from phonemes.storage.layout import CONTEXT, CORPUS, MODEL, NORMALIZED
+from phonemes.model.tensor_file import read_tensors, write_tensors
+from phonemes.storage.layout import CONTEXT, CORPUS, MODEL, NORMALIZATION, NORMALIZED
 
 RAW = Path("data/raw/mine")
 LENGTHS = {"train": (7, 5, 6), "dev": (6, 5), "test": (5, 6)}
@@ -240,6 +243,12 @@ def hostile(path: Path) -> None:
     path.write_bytes(pickle.dumps(Exploit(), protocol=2))
 
 
+def inflating(path: Path) -> None:
+    """Write a file as torch does, of 10 MB in 10 kB, all of it to be read before it is refused."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", b"\x80\x02" + b"(" * 10_000_000)
+
+
 def labels_csv(*rows: str) -> None:
     (RAW / "phoneme_labels_for_test_data.csv").write_text("\n".join([*rows, ""]))
 
@@ -328,10 +337,10 @@ flat_kinds = {
         "data/raw/mine/train.npy, train utterance train-00001: labels are int64 of "
         "shape (5, 71); expected integers (T,)",
     ),
-    "an unknown phoneme": (
-        lambda: utterance("train_labels.npy", 1, lambda labels: np.array(["SIL"] * 4 + ["AEO"])),
-        "data/raw/mine/train_labels.npy, utterance 1, frame 4: unknown phoneme "
-        "'AEO'; did you mean AO2?",
+    "text labels after integers": (
+        lambda: utterance("dev_labels.npy", 1, lambda labels: np.array(NAMES)[labels]),
+        "data/raw/mine/dev_labels.npy, utterance 1: labels are text, those before are integers; "
+        "label train and dev in one way",
     ),
     "an empty utterance": (
         lambda: utterance("train.npy", 1, lambda frames: frames[:0]),
@@ -540,8 +549,8 @@ flat_kinds = {
     ),
     "test labels without their column": (
         lambda: labels_csv("id,phone", *["0,2"] * 11),
-        "data/raw/mine/phoneme_labels_for_test_data.csv cannot be read: "
-        "...['label']; expected CSV in UTF-8 with a column label",
+        "data/raw/mine/phoneme_labels_for_test_data.csv cannot be read: it has 0 columns named "
+        "'label'; expected CSV in UTF-8 with a column label",
     ),
     "test labels of zero bytes": (
         lambda: (RAW / "phoneme_labels_for_test_data.csv").write_bytes(b""),
@@ -578,7 +587,15 @@ flat_kinds = {
     ),
     "a folder named phonemes.txt": (
         lambda: (RAW / "phonemes.txt").mkdir(),
-        "data/raw/mine/phonemes.txt cannot be read: ...; save it as text in UTF-8",
+        "data/raw/mine/phonemes.txt is not a file; put a list of phonemes in its place",
+    ),
+    "a pipe named phonemes.txt": (
+        lambda: os.mkfifo(RAW / "phonemes.txt"),
+        "data/raw/mine/phonemes.txt is not a file; put a list of phonemes in its place",
+    ),
+    "a pipe of test labels": (
+        lambda: os.mkfifo(RAW / "phoneme_labels_for_test_data.csv"),
+        "data/raw/mine/phoneme_labels_for_test_data.csv is not a file; put a CSV file in its place",
     ),
 }
 tree_kinds = {
@@ -710,7 +727,7 @@ tree_kinds = {
             path.rename(path.with_name("\udcff.npy"))  # the byte 0xff
             for path in (MFCC / FIRST, TRANSCRIPT / FIRST)
         ],
-        "'data/raw/mine/train-clean-100/mfcc/\\udcff.npy': its name is not UTF-8; rename the file",
+        "'data/raw/mine/train-clean-100/mfcc/\\udcff.npy': its name is not UTF-8; rename it",
     ),
 }
 
@@ -741,8 +758,32 @@ audio_kinds = {
     ),
     "a truncated recording": (
         lambda: cut(TRAIN0),
-        "data/raw/mine/train/s0/a.TextGrid: the alignment is 0.300 s long, its "
-        "recording 0.149 s; do they belong together, at the same speed?",
+        "data/raw/mine/train/s0/a.wav is cut short: its header declares more sound than the 2389 "
+        "samples that are there; copy or download it again",
+    ),
+    "a truncated recording without alignment": (
+        lambda: (
+            [path.unlink() for path in (RAW / "test").rglob("*.TextGrid")],
+            cut(RAW / "test/s4/a.wav"),
+        ),
+        "data/raw/mine/test/s4/a.wav is cut short: its header declares more sound than the 2389 "
+        "samples that are there; copy or download it again",
+    ),
+    "a recording without signal": (
+        lambda: wav(np.zeros(4800)),
+        "data/raw/mine/train/s0/a.wav has no signal: all its samples are 0; check how it was "
+        "made, or drop the recording",
+    ),
+    "16-bit values written as 32-bit integers": (
+        lambda: wav((sound() * 2**15).astype(np.int32), subtype="PCM_32"),
+        "data/raw/mine/train/s0/a.wav has no signal: its samples span ... were 16-bit values "
+        "written as 32-bit integers? Write it at its full level, lower features.floor, or drop "
+        "the recording",
+    ),
+    "channels that cancel each other": (
+        lambda: wav(np.stack([sound(), -sound()], axis=1)),
+        "data/raw/mine/train/s0/a.wav: its 2 channels cancel each other when they are averaged; "
+        "one has its polarity reversed: invert it, or keep one channel",
     ),
     "a truncated header": (
         lambda: cut(TRAIN0, 0.003),
@@ -784,16 +825,23 @@ audio_kinds = {
     ),
     "a TextGrid without the tier": (
         lambda: grid('"phones"', '"phone"'),
-        "data/raw/mine/train/s0/a.TextGrid has no interval tier 'phones'; set "
-        "corpus.audio.tier to one of its tiers: phone",
+        "data/raw/mine/train/s0/a.TextGrid has no interval tier 'phones'; set corpus.audio.tier "
+        "to one of its tiers, or to a pattern such as '* - phones' where names differ: phone",
+    ),
+    "a TextGrid with the tier twice": (
+        lambda: grid("<exists>\n1\n", '<exists>\n2\n"IntervalTier" "phones" 0 0.3 1 0 0.3 "S"\n'),
+        "data/raw/mine/train/s0/a.TextGrid has 2 interval tiers for corpus.audio.tier, 'phones': "
+        "tier 1 'phones', tier 2 'phones'; rename or remove all but one, or set "
+        "corpus.audio.tier to what only one matches",
     ),
     "a TextGrid of points": (
         lambda: GRID0.write_text(
             'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n0.3\n<exists>\n1\n'
             '"TextTier"\n"phones"\n0\n0.3\n1\n0.1\n"AA1"\n'
         ),
-        "data/raw/mine/train/s0/a.TextGrid has no interval tier 'phones'; set "
-        "corpus.audio.tier to one of its tiers: phones (points)",
+        "data/raw/mine/train/s0/a.TextGrid has no interval tier 'phones'; set corpus.audio.tier "
+        "to one of its tiers, or to a pattern such as '* - phones' where names differ: phones "
+        "(points)",
     ),
     "overlapping intervals": (
         lambda: grid('0.2\n0.3\n"S"', '0.15\n0.3\n"S"'),
@@ -802,8 +850,8 @@ audio_kinds = {
     ),
     "times that fall": (
         lambda: grid('0.2\n0.3\n"S"', '0.2\n0.1\n"S"'),
-        "cannot read data/raw/mine/train/s0/a.TextGrid: ...; write it again as "
-        'UTF-8 with Praat\'s "Save as text file"',
+        "data/raw/mine/train/s0/a.TextGrid: 'S' from 0.200 to 0.100 s follows 0.100 to 0.200 s; "
+        "expected times that rise and do not overlap",
     ),
     "times that are no numbers": (
         lambda: grid('0.2\n0.3\n"S"', '0.2\nnan\n"S"'),
@@ -842,8 +890,8 @@ audio_kinds = {
     ),
     "a TextGrid in another encoding": (
         lambda: GRID0.write_bytes(TEXTGRID.replace("AA1", "Ä").encode("latin-1")),
-        "data/raw/mine/train/s0/a.TextGrid, 0.100 s: phone 'Ä' is not in "
-        "corpus.audio.phonemes: arpabet-stress",
+        "data/raw/mine/train/s0/a.TextGrid, 0.100 s: phone 'Ä' is not in corpus.audio.phonemes: "
+        "arpabet-stress; translate other inventories by corpus.audio.map",
     ),
     "another format named .TextGrid": (
         lambda: GRID0.write_text("<xml>no grid</xml>\n"),
@@ -857,13 +905,44 @@ audio_kinds = {
     "a recording without TextGrid": (
         lambda: GRID0.unlink(),
         "1 of the 2 recordings in train have no alignment: "
-        "data/raw/mine/train/s0/a.TextGrid; add them, move the recordings out of "
-        "corpus.path, or check corpus.audio.alignments",
+        "data/raw/mine/train/s0/a.TextGrid; add them, set corpus.audio.unaligned to skip, which "
+        "leaves them out, move the recordings out of corpus.path, or check "
+        "corpus.audio.alignments",
     ),
     "a TextGrid without recording": (
-        lambda: TRAIN0.unlink(),
+        lambda: shutil.copy(GRID0, GRID0.with_stem("b")),
         "1 alignments in data/raw/mine have no recording in data/raw/mine: "
-        "train/s0/a.TextGrid; add the recordings or move the alignments out",
+        "train/s0/b.TextGrid; add the recordings or move the alignments out",
+    ),
+    "alignments that DVC does not watch": (
+        lambda: set_params({"corpus": {"audio": {"alignments": "../.."}}}),
+        "corpus.audio.alignments: ../.. leads out of corpus.path, data/raw/mine, and DVC watches "
+        "nothing else: a change there would go unnoticed; move or copy into data/raw/mine what it "
+        "leads to",
+    ),
+    "a folder linked into itself": (
+        lambda: [(RAW / "train" / name).symlink_to(".") for name in ("loop", "loop2")],
+        "data/raw/mine/train/loop... is a link to a folder, which DVC does not follow; put the "
+        "folder in its place, or remove the link",
+    ),
+    "a recording linked from elsewhere": (
+        lambda: (TRAIN0.rename("a.wav"), TRAIN0.symlink_to(Path("a.wav").absolute())),
+        "data/raw/mine/train/s0/a.wav is a link that leads out of corpus.path, data/raw/mine, and "
+        "DVC watches nothing else: a change there would go unnoticed; move or copy into "
+        "data/raw/mine what it leads to",
+    ),
+    "a name with a carriage return": (
+        lambda: (RAW / "train/s0").rename(RAW / "train/s\r0"),
+        "'data/raw/mine/train/s\\r0/a...': its name has the control character '\\r'; rename it",
+    ),
+    "sessions of one name": (
+        lambda: [
+            (RAW / f"train/s{n}").rename((RAW / f"train/p{n}").mkdir() or RAW / f"train/p{n}/day1")
+            for n in (0, 1)
+        ],
+        "corpus.audio.speaker: folder takes p0/day1 and p1/day1 for one speaker, day1; say which "
+        "part of the path is the speaker, as with -S \"corpus.audio.speaker='^[^/]+/([^/]+)/'\", "
+        "or '([^/]+)/[^/]+$' if they are one",
     ),
     "one recording as wav and flac": (
         lambda: wav(sound(), path=TRAIN0.with_suffix(".flac")),
@@ -912,8 +991,8 @@ audio_kinds = {
     ),
     "a pattern that is none": (
         lambda: set_params({"corpus": {"audio": {"speaker": "(["}}}),
-        "corpus.audio.speaker is '([': ...; expected folder or a regular expression"
-        " whose group 1 is the speaker, such as ^([^_]+)_",
+        "corpus.audio.speaker is '([': ...; expected folder or a regular expression whose group 1 "
+        "is the speaker, such as -S \"corpus.audio.speaker='^([^_]+)_'\"",
     ),
     "a pattern that finds nobody": (
         lambda: set_params({"corpus": {"audio": {"speaker": "spk([0-9]+)"}}}),
@@ -921,7 +1000,7 @@ audio_kinds = {
     ),
     "a recording's name that is no text": (
         lambda: [path.rename(path.with_name(f"\udcff{path.suffix}")) for path in (TRAIN0, GRID0)],
-        "'data/raw/mine/train/s0/\\udcff.wav': its name is not UTF-8; rename the file",
+        "'data/raw/mine/train/s0/\\udcff...': its name is not UTF-8; rename it",
     ),
 }
 listed_kinds = {
@@ -999,8 +1078,9 @@ timit_kinds = {
             wav(sound(seconds=1.5), path=PHN0.with_suffix(".WAV")),
             PHN0.write_text("0 6000 h#\n6000 12000 aa\n"),
         ),
-        "data/raw/mine/train/DR1/s0/a.PHN: the alignment is 0.750 s long, its "
-        "recording 1.500 s; do they belong together, at the same speed?",
+        "data/raw/mine/train/DR1/s0/a.PHN: it ends at 0.750 s if it counts samples at 16000 Hz, "
+        "the rate of its recording of 1.500 s, and fits samples at 8000 Hz; take the recording at "
+        "that rate, or write the alignment anew",
     ),
     "PHN with a time that is none": (
         lambda: replace(PHN0, "3200 aa", "x aa"),
@@ -1061,12 +1141,20 @@ arctic_kinds = {
 SMOOTHED = {"smooth": {"lm_scale": 1}}
 FRAMES, LENGTH, LABELS = (CORPUS / kind / "train.npy" for kind in ("frames", "lengths", "labels"))
 DEV, INDEX = NORMALIZED / "dev.npy", CONTEXT / "dev.npy"
+DAMAGED = f"{MODEL} is damaged: ...; delete it and run `dvc repro`"
+NO_MODEL = f"{MODEL} is not a model of this pipeline: ...; delete it and run `dvc repro`"
+MADE_FOR = f"{MODEL} was made for other data:"
+TRAIN_ANEW = "; run `dvc repro` to train a model for these data"
 
 
-def model(edit: Callable[[dict], object]) -> None:
-    stored = torch.load(MODEL)
-    edit(stored)
-    torch.save(stored, MODEL)
+def model(edit: Callable[[dict, dict], object]) -> None:
+    tensors, description = read_tensors(MODEL)
+    edit(tensors, description)
+    write_tensors(MODEL, tensors, description)
+
+
+def reordered(path: Path) -> None:
+    path.write_text("\n".join(reversed(path.read_text().split())))
 
 
 later_kinds = {
@@ -1195,8 +1283,8 @@ later_kinds = {
         ),
         "normalized frames of other bands": (
             lambda: array(DEV, lambda a: a[:, :-1]),
-            "the network takes windows of 200 values and has 71 phonemes, the "
-            "data have 195 and 71: other bands, data.k or corpus; run `dvc repro`",
+            "the network takes windows of 5 frames of 40 bands and has 71 phonemes, the data "
+            "have 5, 39 and 71: other data.k, bands or corpus; run `dvc repro`",
         ),
         "normalized frames that are not finite": (
             lambda: array(NORMALIZED / "train.npy", put((2, 3), np.nan)),
@@ -1293,57 +1381,60 @@ later_kinds = {
     "evaluate": {
         "a missing model": (
             lambda: MODEL.unlink(),
-            "models/model.pt is missing; run `dvc repro` to make it",
+            f"{MODEL} is missing; run `dvc repro` to make it",
         ),
-        "a truncated model": (
-            lambda: cut(MODEL),
-            "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
-        ),
-        "a model of zero bytes": (
-            lambda: MODEL.write_bytes(b""),
-            "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
-        ),
-        "a model that runs a program": (
-            lambda: hostile(MODEL),
-            "models/model.pt is not a model of this pipeline: it holds more than "
-            "tensors and plain values and could run code; delete it and run `dvc repro`",
-        ),
+        "a truncated model": (lambda: cut(MODEL), DAMAGED),
+        "a model of zero bytes": (lambda: MODEL.write_bytes(b""), DAMAGED),
+        "a model that runs a program": (lambda: hostile(MODEL), DAMAGED),
         "a model that runs a program as torch writes it": (
             lambda: torch.save({"architecture": Exploit()}, MODEL),
-            "models/model.pt is not a model of this pipeline: it holds more than "
-            "tensors and plain values and could run code; delete it and run `dvc repro`",
+            DAMAGED,
         ),
-        "a model of other inputs": (
+        "a pipe for the model": (lambda: (MODEL.unlink(), os.mkfifo(MODEL)), DAMAGED),
+        "a model that deflates to gigabytes": (lambda: inflating(MODEL), DAMAGED),
+        "a model with an edited weight": (
+            lambda: MODEL.write_bytes(MODEL.read_bytes()[:-1] + b"a"),
+            f"{MODEL} is damaged: its checksum is another: it was edited, or changed on the disk; "
+            "delete it and run `dvc repro`",
+        ),
+        "a model of another k": (
             lambda: (set_params({"data": {"k": 0}}), np_context()),
-            "the network takes windows of 200 values and has 71 phonemes, the "
-            "data have 40 and 71: other bands, data.k or corpus; run `dvc repro`",
+            f"{MADE_FOR} data.k is 2 there and 0 here{TRAIN_ANEW}",
+        ),
+        "a model of another normalization": (
+            lambda: NORMALIZATION.write_text(NORMALIZATION.read_text().replace("true", "false")),
+            f"{MADE_FOR} normalize.variance is True there and False here{TRAIN_ANEW}",
+        ),
+        "a model of other phonemes": (
+            lambda: (CORPUS / "phonemes.txt").write_text("\n".join(["X", *NAMES[1:]])),
+            f"{MADE_FOR} the phoneme of label 0 is SIL there and X here{TRAIN_ANEW}",
         ),
         "a model of other classes": (
             lambda: (CORPUS / "phonemes.txt").write_text("\n".join(NAMES[:40])),
-            "data/corpus/labels/dev.npy: frame 1 has label 40; expected 0 to 39; it "
-            "belongs to another corpus: delete it and run `dvc repro`",
+            "data/corpus/spelling.txt spells 71 phonemes; expected integers or text, and then "
+            "40, as the other files say; delete it and run `dvc repro`",
         ),
         "a model of another program": (
-            lambda: torch.save({"weight": torch.ones(2)}, MODEL),
-            "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
+            lambda: save_file({"weight": torch.ones(2)}, MODEL),
+            f"{MODEL} is damaged: it was written by another program; delete it and run `dvc repro`",
         ),
         "a model without its facts": (
-            lambda: model(lambda stored: stored.pop("facts")),
-            "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
+            lambda: model(lambda tensors, description: description.pop("facts")),
+            NO_MODEL,
         ),
         "a model with NaN weights": (
-            lambda: model(lambda stored: stored["base"][0]["state"]["0.weight"].fill_(np.nan)),
-            "models/model.pt holds NaN or infinity; delete it and run `dvc repro`",
+            lambda: model(lambda tensors, description: tensors["base.0.0.weight"].fill_(np.nan)),
+            f"{MODEL} holds NaN or infinity; delete it and run `dvc repro`",
         ),
         "a model of another architecture": (
-            lambda: model(lambda stored: stored["base"][0]["architecture"].update(hidden=(5, 4))),
-            "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
+            lambda: model(lambda tensors, description: description["base"][0].update(hidden=[5])),
+            NO_MODEL,
         ),
         "a model with an unknown activation": (
             lambda: model(
-                lambda stored: stored["base"][0]["architecture"].update(activation="swish")
+                lambda tensors, description: description["base"][0].update(activation="swish")
             ),
-            "models/model.pt is not a model of this pipeline: ...; delete it and run `dvc repro`",
+            NO_MODEL,
         ),
         "labels of another corpus": (
             lambda: array(CORPUS / "labels/dev.npy", lambda a: a[1:]),
@@ -1363,16 +1454,20 @@ later_kinds = {
         ),
         "test frames of other bands": (
             lambda: array(NORMALIZED / "test.npy", lambda a: a[:, :-1]),
-            "the network takes windows of 200 values and has 71 phonemes, the "
-            "data have 195 and 71: other bands, data.k or corpus; run `dvc repro`",
+            "data/normalized/statistics.npy holds float64 of shape (2, 40); expected floats of "
+            "shape (2, 39), as the frames have; delete data/normalized and run `dvc repro`",
+        ),
+        "phonemes in another order": (
+            lambda: reordered(CORPUS / "phonemes.txt"),
+            f"{MADE_FOR} the phoneme of label 0 is SIL there and ... here{TRAIN_ANEW}",
         ),
         "fewer phonemes than the model has": (
             lambda: (
                 (CORPUS / "phonemes.txt").write_text("SIL\n"),
                 set_params({"predict": {"label": "phoneme"}}),
             ),
-            "the network takes windows of 200 values and has 71 phonemes, the "
-            "data have 200 and 1: other bands, data.k or corpus; run `dvc repro`",
+            "data/corpus/spelling.txt spells 71 phonemes; expected integers or text, and then 1, "
+            "as the other files say; delete it and run `dvc repro`",
         ),
         "missing lengths to smooth by": (
             lambda: (set_params(SMOOTHED), LENGTH.unlink()),

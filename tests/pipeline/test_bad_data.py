@@ -471,5 +471,5 @@ def test_no_array_between_stages_brings_down_its_reader(fuzzed, tally, data):
 @given(st.data())
 def test_no_model_brings_down_its_reader(flat, tally, data):
     good = MODEL.read_bytes()
-    Path("other.pt").write_bytes(data.draw(damaged(good)))
-    survives(lambda: load_model(Path("other.pt"), torch.device("cpu")), tally)
+    Path("other.safetensors").write_bytes(data.draw(damaged(good)))
+    survives(lambda: load_model(Path("other.safetensors"), torch.device("cpu")), tally)

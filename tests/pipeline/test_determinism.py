@@ -16,7 +16,7 @@ pytestmark = pytest.mark.heavy
 # states that a stage changed.
 ONE_PROCESS = """
 import importlib, random, sys
-import numpy, torch
+import numpy, sklearn.metrics, torch  # the import of sklearn draws from random
 import stages
 seed, *names = sys.argv[1:]
 del sys.argv[1:]
@@ -153,22 +153,8 @@ def test_another_training_seed_gives_another_model_on_the_same_data(
     set_params({"train": {"seed": 2}})
     run_stages("train", "evaluate")
     others = differing(outcome(reproduced), outcome(Path()))
-    assert {"models/model.pt", "metrics/history.csv", "metrics/evaluate.json"} <= others
+    assert {"models/model.safetensors", "metrics/history.csv", "metrics/evaluate.json"} <= others
     assert not {name for name in others if name.startswith("data/")}
-
-
-def test_another_seed_of_the_resamples_changes_nothing_but_the_intervals(
-    reproduced, tmp_path, monkeypatch
-):
-    monkeypatch.chdir(copied(reproduced, tmp_path / "project"))
-    set_params({"evaluate": {"seed": 2}})
-    run_stages("evaluate")
-    one, other = outcome(reproduced), outcome(Path())
-    assert differing(one, other) == {"metrics/evaluate.json"}
-    before, after = dev_scores(one), dev_scores(other)
-    changed = {name for name in before if before[name] != after[name]}
-    assert changed
-    assert all(name.endswith(("_low", "_high")) for name in changed)
 
 
 def test_another_seed_of_the_speech_gives_another_corpus(by_dvc, reproduced, tmp_path, monkeypatch):

@@ -315,7 +315,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_mixes_nothing(
     reproduced, tmp_path, faults, command
 ):
     project = copied(reproduced, tmp_path / "project")
-    (project / "models/model.pt").unlink()
+    (project / "models/model.safetensors").unlink()
     forget_runs(project)
     once = {
         "stage": (sys.executable, "-m", "stages.train"),
@@ -395,7 +395,7 @@ def trained(project: Path, experiment: str) -> str:
     reference = run(project, "git", "for-each-ref", "--format=%(refname)", f"**/{experiment}")
     lock = yaml.safe_load(run(project, "git", "show", f"{reference.strip()}:dvc.lock"))
     outs = {out["path"]: out["md5"] for out in lock["stages"]["train"]["outs"]}
-    return outs["models/model.pt"]
+    return outs["models/model.safetensors"]
 
 
 EXPERIMENT = ("-S", "train.lr=1e-4", "-S", "train.epochs=150")
@@ -435,7 +435,7 @@ def test_a_killed_experiment_goes_on_when_it_is_run_again(
 
     try:
         started = start("killed")
-        wait_until(lambda: list(checkpoints.glob("*.pt")))
+        wait_until(lambda: list(checkpoints.glob("*.safetensors")))
         time.sleep(0.5)
         if kind == "--temp":
             assert started.kill(number)

@@ -11,6 +11,7 @@ import torch
 from helpers import ragged, run_stages, set_params
 from pipeline.bad_data import BANDS, RAW, begin, write_flat
 
+from phonemes.model.tensor_file import read_tensors
 from phonemes.storage.layout import (
     CONTEXT,
     CORPUS,
@@ -57,9 +58,9 @@ def relabel(labels: np.ndarray) -> np.ndarray:
 
 def learnt() -> tuple[bytes, bytes, list[torch.Tensor]]:
     """Return what the network was trained on, and its weights."""
-    state = torch.load(MODEL, weights_only=True)["base"][0]["state"]
+    tensors = read_tensors(MODEL).tensors
     frames, starts = (folder / "train.npy" for folder in (NORMALIZED, CONTEXT))
-    return frames.read_bytes(), starts.read_bytes(), [*state.values()]
+    return frames.read_bytes(), starts.read_bytes(), [*tensors.values()]
 
 
 @pytest.mark.parametrize(

@@ -38,19 +38,17 @@ def test_a_second_repro_has_nothing_to_do_and_leaves_git_nothing_to_commit(repro
     assert run(reproduced, "git", "status", "--porcelain") == ""
     tracked = run(reproduced, "git", "ls-files").split()
     assert {"metrics/evaluate.json", "metrics/context.json", "dvc.lock"} <= set(tracked)
-    assert not any(name.endswith((".npy", ".pt", "predictions.csv")) for name in tracked)
+    assert not any(name.endswith((".npy", ".safetensors", "predictions.csv")) for name in tracked)
 
 
 def test_the_classifier_learns(reproduced):
     scores = json.loads((reproduced / "metrics/evaluate.json").read_text())
     assert scores["dev"]["accuracy"] > 0.9  # one of five phonemes, each a code of its own
-    assert scores["dev"]["accuracy_low"] <= scores["dev"]["accuracy"]
-    assert scores["dev"]["accuracy"] <= scores["dev"]["accuracy_high"]
     assert "test" not in scores  # it has no labels
     history = pd.read_csv(reproduced / "metrics/history.csv")
     assert history.epoch.tolist() == [*range(1, EPOCHS + 1)]
     assert scores["model"]["epoch"] == history.dev_accuracy.argmax() + 1
-    assert scores["dev"]["accuracy"] == pytest.approx(history.dev_accuracy.max(), abs=1e-5)
+    assert scores["dev"]["accuracy"] == pytest.approx(history.dev_accuracy.max(), abs=1e-4)
 
 
 def test_predictions_have_one_row_a_test_frame_in_order(reproduced):
@@ -94,9 +92,9 @@ RERUNS = {
     "train.lr": ["train", "evaluate", "predict"],
     "stacking.folds": ["train", "evaluate", "predict"],
     "smooth.lm_scale": ["evaluate", "predict"],
-    "evaluate.resamples": ["evaluate"],
+    "evaluate.pairs": ["evaluate"],
     "predict.label": ["predict"],
-    "runtime.batch_size": [],
+    "runtime.progress": [],
 }
 # of the stages above those that read the value themselves, where it is not the first one alone
 READERS = {
@@ -115,9 +113,9 @@ OTHER_VALUES = {
     "train": {"lr": 1e-3},
     "stacking": {"folds": 2},
     "smooth": {"lm_scale": 1.0},
-    "evaluate": {"resamples": 200},
+    "evaluate": {"pairs": 20},
     "predict": {"label": "phoneme"},
-    "runtime": {"batch_size": 100, "jobs": 2},
+    "runtime": {"progress": True, "jobs": 2},
 }
 
 
@@ -226,8 +224,9 @@ def test_a_stage_opens_no_files_but_those_that_it_declares(project):
         paths += [name for entry in STAGE[stage].get("metrics", []) for name in entry]
         declared = {path.replace("${corpus.path}", "data/raw/tiny") for path in paths}
         known = {"params.yaml", "data/.lock", *declared}
+        known |= {"dvc.yaml", ".dvcignore"}  # which files it is to find unchanged at its end
         if stage == "train":  # goes on from a checkpoint of the same code
-            known |= {"dvc.yaml", ".dvc/tmp/checkpoints"}
+            known |= {".dvc/tmp/checkpoints"}
         inside = {
             without_partial(path)
             for path in opened
@@ -241,10 +240,10 @@ def test_a_stage_opens_no_files_but_those_that_it_declares(project):
 
 
 def test_experiments_leave_the_workspace_comparable(project):
-    output = run(project, "dvc", "exp", "run", "--temp", "-S", "evaluate.resamples=200")
+    output = run(project, "dvc", "exp", "run", "--temp", "-S", "evaluate.pairs=20")
     assert ran(output) == ["evaluate"]
     shown = run(project, "dvc", "exp", "show", "--drop", "Created", "--md")
-    assert "evaluate.resamples" in shown
+    assert "evaluate.pairs" in shown
     assert run(project, "git", "status", "--porcelain") == ""
 
 
@@ -259,10 +258,29 @@ def test_a_fresh_clone_pulls_what_was_pushed(project, tmp_path):
     assert outcome(clone) == outcome(project)
 
 
+def test_the_scores_of_two_runs_are_compared_on_one_screen(project, monkeypatch):
+    monkeypatch.chdir(project)
+    labels = np.load("data/raw/truth.npy").astype(np.int16)
+    np.save("data/corpus/labels/test.npy", labels)  # so that all rows are there
+    set_params({"smooth": {"lm_scale": 0.5}})
+    run_stages("evaluate")
+    for options in ((), ("--all",)):
+        lines = run(project, "dvc", "metrics", "diff", *options).splitlines()
+        assert len(lines) <= 20
+        assert max(map(len, lines)) < 100
+
+
 def test_plots_and_metrics_show(reproduced, tmp_path):
     page = tmp_path / "plots"
     run(reproduced, "dvc", "plots", "show", "-o", str(page))
     html = (page / "index.html").read_text("utf-8")
-    for title in ("Cross-entropy", "Frame accuracy", "Learning rate", "Confusion matrix", "F1"):
+    for title in (
+        "Cross-entropy",
+        "objective",
+        "Frame accuracy",
+        "learning rate",
+        "Confusion",
+        "F1",
+    ):
         assert title in html
     assert "dev.accuracy" in run(reproduced, "dvc", "metrics", "show").replace(" ", "")

@@ -2,15 +2,20 @@
 
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from helpers import ROOT, run_stages, set_params
 from pipeline.bad_data import get_ready_to_train
 
-from phonemes.storage.layout import HISTORY, MODEL, checkpoint_folder
+from phonemes.model.store import load_model
+from phonemes.params import load
+from phonemes.storage.layout import CORPUS, HISTORY, MODEL, STATISTICS, checkpoint_folder
+from phonemes.storage.read import read_phonemes, read_spelling
 from phonemes.training.step import TorchStep
 
 
@@ -123,3 +128,100 @@ def test_a_diverged_training_says_where_and_keeps_its_best_epoch(project, monkey
     )
     assert len(results()[1]) == 2
     run_stages("evaluate")  # the network that was kept is complete
+
+
+def test_a_diverged_training_in_its_first_epoch_leaves_what_was_there(project, monkeypatch):
+    run_stages("train")
+    before = results()
+    set_params({"train": {"seed": 5}})
+    with monkeypatch.context() as patch:
+        after(0, ruin, patch)
+        assert stopped().startswith("error: training diverged in epoch 1, step 1 of ")
+    assert results() == before
+
+
+@pytest.mark.parametrize("network", [1, 2], ids=["the first network", "another one"])
+def test_of_a_model_with_stacking_a_diverged_network_leaves_what_was_there(
+    project, monkeypatch, network
+):
+    run_stages("train")
+    before = results()
+    set_params({"stacking": {"folds": 2, "networks": 1, "context": 1, "epochs": 2}})
+    reached = []
+
+    def ruin_one(step):
+        reached.append(step)
+        if len(reached) == network:
+            ruin(step)
+
+    with monkeypatch.context() as patch:
+        after(1, ruin_one, patch)
+        assert stopped().startswith("error: training diverged in epoch 2, step 1 of ")
+    assert results() == before
+
+
+def test_parameters_edited_during_training_drop_it_and_restored_ones_take_it_up(
+    project, monkeypatch, capsys
+):
+    with monkeypatch.context() as patch:
+        after(2, lambda _: set_params({"train": {"epochs": 3}}), patch)
+        assert stopped().startswith("error: train.epochs in params.yaml changed while stage train")
+    assert not MODEL.exists() and not HISTORY.exists()
+    set_params({"train": {"epochs": 4}})
+    capsys.readouterr()
+    run_stages("train")
+    assert "all 4 epochs are saved, nothing is left to train" in capsys.readouterr().out
+    assert len(results()[1]) == 4
+
+
+def test_the_history_grows_while_training_where_dvc_removed_it_and_ends_complete(
+    project, monkeypatch
+):
+    seen = {}
+
+    def look(step):
+        seen["epochs"] = pd.read_csv(HISTORY)["epoch"].tolist()
+        seen["files"] = [path.name for path in HISTORY.parent.glob("*history*")]
+
+    HISTORY.unlink(missing_ok=True)
+    with monkeypatch.context() as patch:
+        after(2, look, patch)
+        run_stages("train")
+    assert seen == {"epochs": [1, 2], "files": ["history.csv"]}
+    assert pd.read_csv(HISTORY)["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_an_interrupted_training_leaves_no_history_without_its_model(project, monkeypatch):
+    HISTORY.unlink(missing_ok=True)
+    after(2, interrupt, monkeypatch)
+    stopped()
+    assert not HISTORY.exists() and not MODEL.exists()
+
+
+def test_the_model_file_says_what_it_was_made_for_and_how_it_was_trained(project):
+    run_stages("train")
+    _, purpose, facts = load_model(MODEL, torch.device("cpu"))
+    params = load()
+    assert purpose.phonemes == read_phonemes(CORPUS)
+    assert purpose.spelling == read_spelling(CORPUS, len(purpose.phonemes))
+    assert (purpose.k, purpose.padding) == (params.data.k, params.data.padding)
+    assert purpose.normalization == asdict(params.normalize)
+    assert purpose.features is None  # the course's frames are taken as they are
+    assert np.array_equal(purpose.statistics.numpy(), np.load(STATISTICS))
+    best = pd.read_csv(HISTORY).dev_accuracy
+    assert (facts.epoch, facts.dev_accuracy) == (best.argmax() + 1, pytest.approx(best.max()))
+    assert facts.precision in ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("stage", ["evaluate", "predict"])
+def test_a_model_of_phonemes_in_another_order_is_refused(project, stage):
+    run_stages("train")
+    path = CORPUS / "phonemes.txt"
+    first, second, *others = path.read_text("utf-8").split()
+    path.write_text("\n".join([second, first, *others]), "utf-8")
+    with pytest.raises(SystemExit) as stop:
+        run_stages(stage)
+    assert stop.value.code == (
+        f"error: {MODEL} was made for other data: the phoneme of label 0 is {first} there and "
+        f"{second} here; run `dvc repro` to train a model for these data"
+    )

@@ -16,3 +16,13 @@ def test_a_folder_with_a_running_stage_is_refused_until_it_ends(tmp_path, monkey
         pass
     with locked():
         pass
+
+
+def test_a_folder_that_links_to_nowhere_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to("/nonexistent/disk")
+    with (
+        pytest.raises(InputError, match=r"^data is a link to /nonexistent/disk, which is"),
+        locked(),
+    ):
+        pass

@@ -1,8 +1,10 @@
 """What a stage wrote is read as it is; what is missing, damaged or of another run is refused."""
 
+import errno
 import re
 
 import numpy as np
+import psutil
 import pytest
 
 from phonemes.errors import InputError
@@ -13,7 +15,9 @@ from phonemes.storage.read import (
     read_labels,
     read_lengths,
     read_phonemes,
+    read_spelling,
     read_split,
+    read_split_with_lengths,
     read_starts,
     read_utterances,
 )
@@ -60,6 +64,30 @@ def test_a_damaged_array_is_named(save):
     path = save([1, 2, 3])
     path.write_bytes(path.read_bytes()[:-1])
     assert refusal(read_array, path).startswith(f"{path} is damaged (")
+
+
+def test_an_archive_is_refused_and_closed(tmp_path):
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        np.savez(file, a=np.ones(2))
+    with pytest.raises(InputError, match=r"is damaged \(no \.npy file\)") as refused:
+        read_array(path)
+    assert refused.traceback  # which keeps alive what was opened
+    assert str(path) not in {file.path for file in psutil.Process().open_files()}
+
+
+def failing(*arguments, **options):
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_a_file_is_not_called_damaged_where_the_machine_fails(save, monkeypatch):
+    path = save([1, 2, 3])
+    monkeypatch.setattr(np, "load", failing)
+    assert refusal(read_array, path).startswith(f"cannot read {path}: Too many open files; raise ")
+    monkeypatch.setattr(type(path), "open", failing)
+    monkeypatch.setattr(type(path), "read_text", failing)
+    for read in (read_phonemes, lambda folder: read_utterances(folder, "dev")):
+        assert ": Too many open files; raise the limit" in refusal(read, path.parent)
 
 
 @pytest.mark.parametrize(
@@ -109,20 +137,62 @@ def test_a_list_of_utterances_of_another_corpus_is_refused(tmp_path, text, count
     assert re.search(expected, refusal(read_utterances, tmp_path, "dev", count))
 
 
+def test_the_spelling_of_phonemes_comes_back(tmp_path):
+    (tmp_path / "spelling.txt").write_text("text\n[SIL]\naa\n")
+    assert read_spelling(tmp_path, 2) == (True, ("[SIL]", "aa"))
+    (tmp_path / "spelling.txt").write_text("integers\n[SIL]\n")
+    assert read_spelling(tmp_path, 1) == (False, ("[SIL]",))
+
+
+@pytest.mark.parametrize("text", ["", "text\n[SIL]\n", "text\na\nb\nc\n", "words\na\nb\n"])
+def test_the_spelling_of_another_corpus_is_refused(tmp_path, text):
+    (tmp_path / "spelling.txt").write_text(text)
+    expected = "expected integers or text, and then 2, as the other files say; delete it and run"
+    assert expected in refusal(read_spelling, tmp_path, 2)
+
+
 def test_missing_lists_say_how_to_make_them(tmp_path):
-    for read in (read_phonemes, lambda folder: read_utterances(folder, "dev")):
+    for read in (
+        read_phonemes,
+        lambda folder: read_spelling(folder, 1),
+        lambda folder: read_utterances(folder, "dev"),
+    ):
         assert re.search("cannot read .*; run `dvc repro` to make it", refusal(read, tmp_path))
+
+
+def write_split(starts, lengths):
+    """Write a split with labels 1, 0, ..., windows that start at `starts`, and other `lengths`."""
+    for path, values in {
+        NORMALIZED / "dev.npy": np.ones((len(starts), 3), np.float32),
+        CONTEXT / "dev.npy": np.array(starts, np.int32),
+        CORPUS / "labels/dev.npy": (1 - np.arange(len(starts)) % 2).astype(np.int16),
+        CORPUS / "lengths/dev.npy": np.array(lengths),
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, values)
 
 
 def test_a_split_is_read_from_the_files_of_three_stages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for path, values in {
-        NORMALIZED / "dev.npy": np.ones((2, 3), np.float32),
-        CONTEXT / "dev.npy": np.array([0, 1], np.int32),
-        CORPUS / "labels/dev.npy": np.array([1, 0], np.int16),
-    }.items():
-        path.parent.mkdir(parents=True)
-        np.save(path, values)
+    write_split([0, 1], [2])
     frames, starts, labels = read_split("dev", classes=2)
     assert (frames.shape, starts.tolist(), labels.tolist()) == ((2, 3), [0, 1], [1, 0])
     assert read_split("dev", classes=None).labels is None
+
+
+def test_a_split_is_read_with_the_lengths_of_its_utterances(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_split([0, 1, 4, 5, 6, 9], [2, 3, 1])
+    split, lengths = read_split_with_lengths("dev", classes=2)
+    assert (len(split.frames), len(split.labels), lengths.tolist()) == (6, 6, [2, 3, 1])
+
+
+@pytest.mark.parametrize("lengths", [[2, 3], [2, 3, 2], [3, 2, 1], [6], [2, 3, 1, 9]])
+def test_an_index_of_other_utterances_is_refused(tmp_path, monkeypatch, lengths):
+    monkeypatch.chdir(tmp_path)
+    write_split([0, 1, 4, 5, 6, 9], lengths)
+    assert refusal(read_split_with_lengths, "dev", None) == (
+        "data/context/dev.npy holds 6 windows of 3 utterances, data/corpus/lengths/dev.npy "
+        f"{sum(lengths)} frames of {len(lengths)}, or utterances of other lengths; run `dvc "
+        "repro`, or the stages from corpus on"
+    )
