@@ -2,16 +2,22 @@
 # needed; an environment that is already there is used by:  make test PYTHON=python VENV=
 PYTHON ?= python3
 VENV ?= .venv
+# The stages are run as `python`: PATH begins with the folder of the one that runs DVC.
 ifeq ($(VENV),)
 READY :=
 PY := $(PYTHON)
+BIN := $(shell $(PYTHON) -c 'import os, sys; print(os.path.dirname(sys.executable))')
 else
 READY := $(VENV)/.installed
-PY := PATH="$$PWD/$(VENV)/bin:$$PATH" $(VENV)/bin/python
+PY := $(VENV)/bin/python
+BIN := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin
 endif
+export PATH := $(BIN):$(PATH)
+# what `make compare` leaves out: dependencies' hashes, metrics but the accuracies, dates
+LEFT_OUT := .*/|Created|(dev|test)\.(?!accuracy$$)|model\.(epoch|parameters)|k$$|window_
 TESTS := -n auto --dist loadfile
 
-.PHONY: help install reproduce check test slow recipe rate
+.PHONY: help install reproduce compare back style check test slow recipe rate
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -29,6 +35,13 @@ reproduce: $(READY)  ## rebuild whatever is out of date, then show the metrics a
 	$(PY) -m dvc metrics diff --all
 	$(PY) -m dvc plots show
 
+compare: $(READY)  ## a table of the experiments: accuracies, and the parameters in which they differ
+	$(PY) -m dvc exp show --no-pager --only-changed --keep '(dev|test)\.accuracy' --drop '$(LEFT_OUT)'
+
+back: $(READY)  ## from an experiment back to the parameters and results of the last commit
+	git restore --staged --worktree params.yaml dvc.lock metrics
+	$(PY) -m dvc checkout --allow-missing --force dvc.yaml
+
 style: $(READY)
 	$(PY) -m ruff format --check . && $(PY) -m ruff check . && $(PY) -m mypy
 
@@ -42,7 +55,7 @@ slow: $(READY)  ## the tests that take minutes
 	$(PY) -m pytest -m slow
 
 recipe: $(READY)  ## run a named recipe: make recipe NAME=course
-	$(PY) -m dvc exp run $$($(PY) -m phonemes recipe $(NAME))
+	arguments=$$($(PY) -m phonemes recipe $(NAME)) && $(PY) -m dvc exp run $$arguments
 
 rate: $(READY)  ## find a learning rate for params.yaml: the loss over rising rates, as a page
 	$(PY) -m phonemes rate

@@ -50,7 +50,6 @@ from phonemes.training.profile import profile
 from phonemes.training.stacking import Fit, FittedModel, fit_model
 
 SMOOTH = SmoothParams(**read_recipe("smoothed", folder=RECIPES)["smooth"])
-BATCH = 32_768  # frames of a forward pass
 
 
 class Result(NamedTuple):
@@ -150,7 +149,7 @@ def accuracies(
     base, stacked = (
         [network.classifier(compute.device) for network in networks] for networks in model
     )
-    found = log_posteriors(Model(base, stacked, {}), dev, lengths, BATCH, compute.dtype)
+    found = log_posteriors(Model(base, stacked), dev, lengths, compute.dtype)
     assert dev.labels is not None
     plain, smoothed = (
         (each.argmax(1) == dev.labels).double().mean().item()
@@ -195,7 +194,7 @@ def trained(
 
     stackings = [each.stacking for each in further.values() if each.stacking.folds]
     fit = timed_fit(classes, compute, fits)
-    models = fit_model(learnt, chosen_on, compute, params.fit, stackings, BATCH, fit)
+    models = fit_model(learnt, chosen_on, compute, params.fit, stackings, train.speakers, fit)
     single = next(models)
     yield result(single, params.smooth)
     for variant in further.values():

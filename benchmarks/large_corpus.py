@@ -9,6 +9,7 @@ not exist, takes 4 times the size of the frames and is removed at the end.
 """
 
 import argparse
+import json
 import multiprocessing
 import os
 import shutil
@@ -18,7 +19,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from benchmarks.settings import ROOT, values_of_the_checkout
 from phonemes.commands.recipe import merged
@@ -61,7 +61,7 @@ def write_project(folder: Path, utterances: int, frames: int, bands: int) -> int
     for name in ("dvc.yaml", "phonemes", "stages"):  # a checkpoint's name depends on them
         (folder / name).symlink_to(ROOT / name)
     params = merged(values_of_the_checkout(), CHANGES)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), "utf-8")
+    (folder / "params.yaml").write_text(json.dumps(params, ensure_ascii=False), "utf-8")
     spawn, total = multiprocessing.get_context("spawn"), 0
     for split, share in SIZES.items():
         count = int(frames * share)

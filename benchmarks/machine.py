@@ -8,7 +8,7 @@ import torch
 
 from phonemes.inference.device import choose_precision
 
-PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16"}
+PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 Measure = Callable[[float], float]  # seconds to spend -> frames, or something else, a second
 

@@ -1,14 +1,13 @@
 """The parameters that benchmarks start from: those of the checkout, recipes, and changes."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from phonemes.commands.recipe import merged, read_recipe
 from phonemes.params import Params, parse
-from phonemes.schema import Loader
+from phonemes.schema import read_yaml, read_yaml_file
 
 ROOT = Path(__file__).parent.parent
 PARAMS = ROOT / "params.yaml"
@@ -23,13 +22,13 @@ def overrides(changes: str) -> dict[str, Any]:
         holder = values
         for section in sections:
             holder = holder.setdefault(section, {})
-        holder[last] = yaml.load(value, Loader)
+        holder[last] = read_yaml(value, name)
     return values
 
 
 def values_of_the_checkout() -> dict[str, Any]:
     """Return all values of the checkout's params.yaml, section by section."""
-    values: dict[str, Any] = yaml.load(PARAMS.read_text("utf-8"), Loader)
+    values: dict[str, Any] = read_yaml_file(PARAMS)
     return values
 
 
@@ -37,4 +36,4 @@ def with_recipe(*names: str, changes: str = "") -> Params:
     """Return the parameters of the checkout with recipes, if any, and changes."""
     recipe = read_recipe(*names, folder=RECIPES) if names else {}
     values = merged(merged(values_of_the_checkout(), recipe), overrides(changes))
-    return parse(yaml.safe_dump(values), str(PARAMS))
+    return parse(json.dumps(values, ensure_ascii=False), str(PARAMS))

@@ -124,8 +124,8 @@ def new_classifier(params: FitParams, device: torch.device) -> Classifier:
 def run_of(params: FitParams, batches: Batches, dev: DeviceSplit, dtype: torch.dtype) -> Run:
     """Return a run as `prepare` makes one, of batches that lie on the device or pass through."""
     classifier = new_classifier(params, dev.windows.device)
-    optimizer, batch = Optimizer(classifier.network, params.train), params.train.batch_size
-    batch = min(batch, batches.count)
+    optimizer = Optimizer(classifier.network, params.train, dtype)
+    batch = min(params.train.batch_size, batches.count)
     buffers = Buffers.of(batches, batch)
     steps = params.train.epochs * len(buffers.rates)
     step = make_step(classifier, optimizer, batches.split, batch, steps, params, None, dtype)
@@ -204,13 +204,13 @@ def eager(params: FitParams, split: DeviceSplit, dtype: torch.dtype, compiled: b
     return timed(step, device)
 
 
-def evaluation(params: FitParams, split: DeviceSplit, batch: int, dtype: torch.dtype) -> Measure:
+def evaluation(params: FitParams, split: DeviceSplit, dtype: torch.dtype) -> Measure:
     """Return how to measure scoring a split."""
     device = split.windows.device
     classifier = new_classifier(params, device)
 
     def step() -> int:
-        classify(classifier, split, batch, dtype)
+        classify(classifier, split, dtype)
         return len(split.starts)
 
     return timed(step, device)
@@ -325,7 +325,7 @@ def project_rows(
     if cuda:
         measure = streamed(params, corpus, dev, dtype)
         yield "this project, frames streamed", Row(measure, dtype, flops)
-    measure = evaluation(params, split, 65536 if cuda else 4096, dtype)
+    measure = evaluation(params, split, dtype)
     yield "this project, evaluation", Row(measure, dtype, forward_flops())
 
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-
 from phonemes.context import DataParams
 from phonemes.corpus.params import CorpusParams
 from phonemes.decoding.phone_model import SmoothParams
@@ -19,8 +17,17 @@ from phonemes.errors import InputError
 from phonemes.features.log_mel import FeatureParams
 from phonemes.model.params import ModelParams
 from phonemes.normalize import NormalizeParams
-from phonemes.schema import Choice, Loader, Number, Problems, build, unusual
-from phonemes.scoring.scores import EvaluateParams
+from phonemes.schema import (
+    Choice,
+    Number,
+    Problems,
+    build,
+    listed,
+    read_yaml,
+    read_yaml_file,
+    unusual,
+)
+from phonemes.scoring.params import EvaluateParams
 from phonemes.training.params import AugmentParams, FitParams, StackingParams, TrainParams
 
 
@@ -28,7 +35,7 @@ from phonemes.training.params import AugmentParams, FitParams, StackingParams, T
 class PredictParams:
     """How predictions are written."""
 
-    label: Annotated[str, Choice(("int", "phoneme"))]
+    label: Annotated[str, Choice(("auto", "int", "phoneme"))]
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,6 @@ class RuntimeParams:
 
     device: Annotated[str, Choice(("auto", "cpu", "cuda", "mps"))]
     jobs: Annotated[int, Number(0, 1024)]
-    batch_size: Annotated[int, Number(1, 4_194_304)]
     progress: bool
 
 
@@ -149,26 +155,21 @@ def parse(text: str, name: str = "params.yaml") -> Params:
     Raises:
         InputError: one message that lists every problem with key, value and what is allowed.
     """
-    try:
-        values = yaml.load(text, Loader)
-    except Exception as error:  # PyYAML lets KeyError and others through where a tag does not fit
-        raise InputError(f"{name} is not YAML: {error}") from None
-    params, problems = build(Params, values)
-    if params is not None:
-        problems = _contradictions(params)
-    if params is None or problems:
-        heading = f"{name} has {len(problems)} problem" + "s" * (len(problems) > 1)
-        raise InputError("\n  ".join([heading + ":", *problems]))
-    return params
+    return _checked(read_yaml(text, name), name)
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
     """Return the checked parameters of a file; see `parse`."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from None
-    return parse(text, str(path))
+    return _checked(read_yaml_file(path), str(path))
+
+
+def _checked(values: object, name: str) -> Params:
+    params, problems = build(Params, values)
+    if params is not None:
+        problems = _contradictions(params)
+    if params is None or problems:
+        raise InputError(listed(problems, name))
+    return params
 
 
 def warnings(params: Params, *sections: str) -> list[str]:

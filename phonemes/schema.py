@@ -1,4 +1,4 @@
-"""Check plain YAML values against annotated frozen dataclasses, all problems at once.
+"""Read YAML as DVC does, and check it against annotated frozen dataclasses, all problems at once.
 
 A field is `Annotated[type, Rule]`; a field that is itself a dataclass is a section.
 There are no defaults: params.yaml names every value, and a key it does not know is
@@ -7,47 +7,85 @@ an error, since a typo must not silently mean "default".
 
 import re
 import reprlib
+import unicodedata
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent, ScalarEvent
 
-from phonemes.errors import did_you_mean
+from phonemes.errors import InputError, did_you_mean, raise_true_cause
 
 Section = TypeVar("Section")
 
 
-class Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with the floats of YAML 1.2, so that 1e-3 and 1e-05 are numbers.
+MOST_CHARACTERS = 100_000  # of a file; params.yaml has 8,000
+MOST_OF_SCALAR = 2_000  # characters of a key or value; of more digits Python makes no text
+MOST_LEVELS = 20  # of sections and lists in each other
+LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
+MOST_SHOWN = 200  # characters of one value in a message
+MOST_LISTED = 200  # problems in a message; there are half as many parameters
 
-    A key given twice is an error rather than silently the last one.
+
+def read_yaml(text: str, name: str) -> Any:
+    """Return what a YAML text means to DVC, which records it: it is read by DVC's own loader.
+
+    That is YAML 1.2: 0o10 is eight, yes and 1:30 are texts. 010, ten there and eight elsewhere,
+    is refused, and what makes much out of a short text: anchors and aliases, absurd sizes.
+
+    Raises:
+        InputError: the text is not YAML, gives a key twice or is refused; one line with `name`.
     """
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(f"{name} has more than {MOST_CHARACTERS:,} characters; keep values only")
+    try:
+        _refuse(text, name)
+        return YAML(typ="safe").load(text)
+    except InputError:
+        raise
+    except MarkedYAMLError as error:
+        problem = str(error.problem).partition(" with value ")[0]  # of a key that is given twice
+        mark = error.problem_mark
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InputError(f"{name} is not YAML: {place}{_cut(problem)}") from None
+    except Exception as error:  # KeyError and others where a tag does not fit
+        raise_true_cause(error, name)
+        raise InputError(f"{name} is not YAML: {_cut(' '.join(str(error).split()))}") from None
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Refuse duplicate keys, then build the mapping as PyYAML does."""
-        seen = set()
-        pairs = node.value if isinstance(node, yaml.MappingNode) else []  # else PyYAML complains
-        for key in (key for key, _ in pairs if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} is given twice", key.start_mark
+
+def read_yaml_file(path: Path) -> Any:
+    """Return what a file of YAML means to DVC; see `read_yaml`."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(MOST_CHARACTERS + 1)
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8
+        raise_true_cause(error, path)
+        raise InputError(f"cannot read {path}: {error}") from None
+    return read_yaml(text, str(path))
+
+
+def _refuse(text: str, name: str) -> None:
+    """Raise InputError for what two people would not read alike, or takes too long to read."""
+    levels = 0
+    for event in YAML(typ="safe").parse(text):
+        line = f"{name}, line {event.start_mark.line + 1}"
+        if isinstance(event, NodeEvent) and event.anchor is not None:
+            raise InputError(f"{line}: & and * are not read here; write the value out")
+        if isinstance(event, ScalarEvent):
+            if len(event.value) > MOST_OF_SCALAR:
+                raise InputError(
+                    f"{line}: a key or value of more than {MOST_OF_SCALAR:,} characters"
                 )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:float"]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?$"
-        r"|[-+]?[0-9]+[eE][-+]?[0-9]+$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
-    ),
-    list("-+.0123456789"),
-)
+            if event.implicit[0] and LEADING_ZERO.fullmatch(event.value):
+                raise InputError(
+                    f"{line}: {_cut(event.value)} would be octal to some; write it without the 0 "
+                    "in front, or in quotes if it is a text"
+                )
+        levels += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if levels > MOST_LEVELS:
+            raise InputError(f"{line}: more than {MOST_LEVELS} levels of sections or lists")
 
 
 @dataclass(frozen=True)
@@ -83,9 +121,17 @@ class Choice:
 
 @dataclass(frozen=True)
 class Text:
-    """A text that is not empty unless `empty` says what an empty one means."""
+    """A text on one line that is not empty unless `empty` says what an empty one means."""
 
     empty: str = ""
+    most: int = 1_000  # characters
+
+    def admits(self, value: str) -> bool:
+        """Return whether `value` is one line of allowed length that a file's name could hold."""
+        line = not any(unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp") for each in value)
+        return (
+            line and len(value) <= self.most and bool(value.strip() or (self.empty and not value))
+        )
 
 
 @dataclass(frozen=True)
@@ -102,9 +148,12 @@ Seed = Annotated[int, Number(0, 2**31 - 1)]
 
 
 def build(
-    section: type[Section], values: object, name: str = ""
+    section: type[Section], values: object, name: str = "", partly: bool = False
 ) -> tuple[Section | None, Problems]:
-    """Return the section made of `values` and what is wrong with them; None if anything is."""
+    """Return the section made of `values` and what is wrong with them; None if anything is.
+
+    With `partly`, keys may be missing: values are checked, and no section is made.
+    """
     if not isinstance(values, dict):
         return None, [f"{name or 'params.yaml'} is {_shown(values)}; expected keys and values"]
     assert is_dataclass(section)
@@ -112,30 +161,48 @@ def build(
     hints = get_type_hints(section, include_extras=True)
     prefix = f"{name}." if name else ""
     problems = [
-        f"{prefix}{key} is not a parameter{did_you_mean(str(key), list(known))}"
+        f"{prefix}{_key(key)} is not a parameter{did_you_mean(_key(key), list(known))}"
         for key in values
         if key not in known
     ]
     built: dict[str, Any] = {}
     for key in known:
         if key not in values:
-            problems.append(f"{prefix}{key} is missing; expected {_expected(hints[key])}")
+            if not partly:
+                problems.append(f"{prefix}{key} is missing; expected {_expected(hints[key])}")
         elif is_dataclass(hints[key]):
-            built[key], inner = build(hints[key], values[key], prefix + key)
+            built[key], inner = build(hints[key], values[key], prefix + key, partly)
             problems += inner
         else:
             built[key], ok = _convert(hints[key], values[key])
             if not ok:
                 expected = _expected(hints[key])
                 problems.append(f"{prefix}{key} is {_shown(values[key])}; expected {expected}")
-    return (None, problems) if problems else (section(**built), [])
+    return (None, problems) if problems or partly else (section(**built), [])
+
+
+def listed(problems: Problems, name: str) -> str:
+    """Return one message with all problems of a file, one a line under a heading."""
+    heading = f"{name} has {len(problems)} problem{'s' * (len(problems) > 1)}:"
+    more = len(problems) - MOST_LISTED
+    ending = [f"and {more:,} more"] if more > 0 else []
+    return "\n  ".join([heading, *problems[:MOST_LISTED], *ending])
+
+
+def _key(key: object) -> str:
+    """Return a key for a message: on one line, and cut short as values are."""
+    return _cut(key) if isinstance(key, str) and key.isprintable() else _shown(key)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _shown(value: object) -> str:
     """Return a value as the user wrote it, cut short where it would fill the screen."""
     brief = reprlib.Repr()
     brief.maxlist = brief.maxdict = 16
-    brief.maxstring = brief.maxother = 200
+    brief.maxstring = brief.maxother = MOST_SHOWN
     brief.maxlevel = 3
     try:
         return brief.repr(value)
@@ -160,8 +227,8 @@ def _convert(hint: Any, value: object) -> tuple[Any, bool]:
             return number, rule.admits(number)
         case Choice(words):
             return value, isinstance(value, str) and value in words
-        case Text(empty):
-            return value, isinstance(value, str) and (bool(value.strip()) or bool(empty))
+        case Text():
+            return value, isinstance(value, str) and rule.admits(value)
         case Items(least, most, each):
             if not isinstance(value, list) or not least <= len(value) <= most:
                 return value, False
@@ -180,8 +247,9 @@ def _expected(hint: Any) -> str:
             return _numbers(kind, rule)
         case Choice(words):
             return "one of " + ", ".join(words)
-        case Text(empty):
-            return "a text" + (f", or an empty one for {empty}" if empty else "")
+        case Text(empty, most):
+            ending = f", or an empty one for {empty}" if empty else ""
+            return f"a text on one line of at most {most:,} characters{ending}"
         case Items(least, most, each):
             item = _numbers(get_args(kind)[0], each)
             return f"a list of {least} to {most} items, each {item}"

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
+from ruamel.yaml import YAML
 
 import stages
-from phonemes.schema import Loader
+from phonemes.schema import read_yaml_file
 from phonemes.training.params import FitParams
 
 Section = TypeVar("Section")
@@ -72,9 +72,11 @@ def set_params(changes: Mapping[str, object], folder: Path = Path()) -> None:
                 into[key] = value
 
     path = folder / "params.yaml"
-    params = yaml.load((path if path.exists() else PARAMS).read_text("utf-8"), Loader)
+    params = read_yaml_file(path if path.exists() else PARAMS)
     merge(params, changes)
-    path.write_text(yaml.safe_dump(params), "utf-8")
+    writer = YAML(typ="safe")
+    writer.default_flow_style = False
+    writer.dump(params, path)
 
 
 # Stages, in this process and the current folder
@@ -95,7 +97,9 @@ def run_stages(*names: str) -> None:
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a command that must succeed and return what it printed."""
+    """Run a command that must succeed and return what it printed; that of `dvc` is installed."""
+    if command[0] == "dvc":  # its script does not start where a folder's name has a space
+        command = (sys.executable, "-m", *command)
     result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, capture_output=True)
     assert result.returncode == 0, f"{command} failed:\n{result.stdout}\n{result.stderr}"
     return result.stdout + result.stderr

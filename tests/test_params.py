@@ -1,6 +1,7 @@
 """A params.yaml that cannot run is refused, with every problem at once."""
 
 import copy
+import json
 import math
 import re
 import subprocess
@@ -8,7 +9,6 @@ import sys
 from dataclasses import FrozenInstanceError, asdict, fields
 
 import pytest
-import yaml
 from helpers import PARAMS, ROOT, changed
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -16,10 +16,10 @@ from params_rules import RULES
 
 from phonemes.errors import InputError
 from phonemes.params import Params, load, parse, warnings
-from phonemes.schema import Items, Loader, Number, build
+from phonemes.schema import Items, Number, build, read_yaml
 
 TEXT = PARAMS.read_text("utf-8")
-VALUES = yaml.load(TEXT, Loader)
+VALUES = read_yaml(TEXT, "tests/params.yaml")
 
 
 def holder(values, key):
@@ -41,7 +41,7 @@ def with_changes(changes):
 
 def parsed(changes):
     """Parse the parameters with changes, written out as YAML again."""
-    return parse(yaml.safe_dump(with_changes(changes)))
+    return parse(json.dumps(with_changes(changes)))
 
 
 def complaint(text):
@@ -124,7 +124,7 @@ def test_the_shortest_and_longest_lists_are_allowed(key):
     ],
 )
 def test_values_that_could_not_run_are_out_of_range(key, value):
-    assert f"{key} is {value!r}; expected" in complaint(yaml.safe_dump(with_changes({key: value})))
+    assert f"{key} is {value!r}; expected" in complaint(json.dumps(with_changes({key: value})))
 
 
 @pytest.mark.parametrize("key", RULES)
@@ -142,7 +142,7 @@ def test_every_key_is_checked_and_named_where_it_is_missing(key):
 @given(st.data())
 def test_all_problems_are_listed_at_once(data):
     broken = data.draw(st.lists(st.sampled_from(list(RULES)), min_size=1, unique=True))
-    message = complaint(yaml.safe_dump(with_changes({key: {"a": 1} for key in broken})))
+    message = complaint(json.dumps(with_changes({key: {"a": 1} for key in broken})))
     plural = "s" if len(broken) > 1 else ""
     assert message.startswith(f"params.yaml has {len(broken)} problem{plural}:\n")
     assert {line.split()[0] for line in message.splitlines()[1:]} == set(broken)
@@ -212,7 +212,7 @@ def test_all_problems_are_listed_at_once(data):
     ],
 )
 def test_values_that_contradict_each_other_are_named(changes, message):
-    assert message in complaint(yaml.safe_dump(with_changes(changes)))
+    assert message in complaint(json.dumps(with_changes(changes)))
 
 
 @pytest.mark.parametrize(
@@ -238,9 +238,7 @@ def test_values_at_the_edge_of_a_contradiction_are_accepted(changes):
 
 def test_all_contradictions_are_listed_at_once():
     changes = {"features.high": 9000, "features.fft": 256, "train.warmup_epochs": 9000}
-    assert complaint(yaml.safe_dump(with_changes(changes))).startswith(
-        "params.yaml has 3 problems:"
-    )
+    assert complaint(json.dumps(with_changes(changes))).startswith("params.yaml has 3 problems:")
 
 
 # --- unusual values
@@ -273,11 +271,14 @@ def test_usual_values_and_other_sections_are_not_warned_of(params):
         ("train", r"params.yaml is 'train'; expected keys and values"),
         ("train:\n\tlr: 1", r"params.yaml is not YAML.*cannot start any token"),
         ("train: [1, 2", r"params.yaml is not YAML"),
-        ("train: {lr: 1}\ntrain: {lr: 2}", r"params.yaml is not YAML.*'train' is given twice"),
+        (
+            "train: {lr: 1}\ntrain: {lr: 2}",
+            r"params.yaml is not YAML: line 2, column 1: found duplicate key \"train\"",
+        ),
         ("a: 1\n---\nb: 2", r"params.yaml is not YAML"),
         ("!!python/object/apply:os.getcwd []", r"params.yaml is not YAML"),
-        ("[" * 5_000, r"params.yaml is not YAML"),
-        ("- " * 5_000, r"params.yaml is not YAML"),
+        ("[" * 5_000, r"params.yaml, line 1: more than 20 levels of sections or lists"),
+        ("- " * 5_000, r"params.yaml, line 1: more than 20 levels of sections or lists"),
         ("a: \x00", r"params.yaml is not YAML"),
         ("a: 2001-99-99", r"params.yaml is not YAML"),
     ],
@@ -318,12 +319,15 @@ def test_no_slip_of_the_hand_in_a_valid_file_brings_down_the_check(place, remove
     try:
         assert isinstance(parse(TEXT[:place] + typed + TEXT[place + removed :]), Params)
     except InputError as error:
-        assert str(error).startswith("params.yaml ")
+        assert re.match("params.yaml[ ,]", str(error))
 
 
 def test_a_message_stays_readable_however_much_stands_in_the_wrong_place():
-    lines = ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 16)]
-    assert len(complaint("\n".join(lines) + "\ntrain: *a15\n")) < 10_000
+    message = complaint("\n".join(f"a{number}: {[number] * 500}" for number in range(60)))
+    assert len(message) < 20_000
+    message = complaint("".join(f"k{number}: 1\n" for number in range(1_000)))
+    assert message.startswith(f"params.yaml has {1_000 + len(fields(Params))} problems:\n")
+    assert message.endswith(f"  and {800 + len(fields(Params))} more")
 
 
 # --- the file and the module

@@ -6,11 +6,12 @@ Its values are the user's: only keys and comments are read here.
 import re
 
 import pytest
-import yaml
 from helpers import PARAMS, ROOT
 from params_rules import RULES
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode
 
-from phonemes.schema import Choice, Items, Loader, Number
+from phonemes.schema import Choice, Items, Number
 
 LINES = (ROOT / "params.yaml").read_text("utf-8").splitlines()
 
@@ -22,10 +23,10 @@ def keys(text):
     def walk(node, prefix):
         for key, value in node.value:
             found[prefix + key.value] = key.start_mark.line
-            if isinstance(value, yaml.MappingNode):
+            if isinstance(value, MappingNode):
                 walk(value, f"{prefix}{key.value}.")
 
-    walk(yaml.compose(text, Loader), "")
+    walk(YAML(typ="safe").compose(text), "")
     return found
 
 

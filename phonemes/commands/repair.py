@@ -3,70 +3,154 @@
 DVC empties dvc.lock and .dvc/tmp/rwlock and then writes them, and makes the folder of a run
 in its run cache before its content. Killed between the two, it refuses to run from then on.
 Nothing is lost with what is removed: results are in DVC's cache, and locks of a dead process
-mean nothing. `make reproduce` begins with it.
+mean nothing. What DVC refuses for another reason, as a merge that waits for its user or the
+file of a newer DVC, is kept, with a line that says what to do. `make reproduce` begins with it.
 """
 
+import codecs
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import click
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
+
+from phonemes.errors import InputError
 
 WAIT = 1.0  # s, far longer than DVC needs to write either
+LOCK, RWLOCK = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+LOCK_BEGINS = "schema: '2.0'\nstages:\n"  # whatever the stages are
+MERGE = re.compile(r"^(<{7}|\|{7}|={7}|>{7})(\s|$)", re.MULTILINE)
+CUT = "cut"  # DVC was killed while writing it
 
 
-def readers() -> dict[Path, Callable[[str], object]]:
-    """Return how DVC reads each file that it may have been stopped while writing."""
-    from dvc.rwlock import SCHEMA
+def read_lock(text: str) -> None:
+    """Check dvc.lock as DVC does.
+
+    Raises:
+        ValueError, YAMLError, Invalid: DVC does not take it.
+    """
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 
-    return {
-        Path("dvc.lock"): lambda text: COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(text)),
-        Path(".dvc/tmp/rwlock"): lambda text: SCHEMA(json.loads(text)),
-    }
+    COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(text))
 
 
-def half_written(path: Path, reader: Callable[[str], object]) -> bool:
-    """Return whether DVC cannot read a file because it was stopped while writing it."""
+def read_rwlock(text: str) -> None:
+    """Check .dvc/tmp/rwlock as DVC does; raises as `read_lock`."""
+    from dvc.rwlock import SCHEMA
+
+    SCHEMA(json.loads(text))
+
+
+def readable(reader: Callable[[str], None], text: str) -> bool:
+    """Return whether DVC takes a text."""
     from voluptuous import Invalid
 
     try:
-        text = path.read_text("utf-8")
         reader(text)
-    except FileNotFoundError:  # which DVC does without
+    except (ValueError, YAMLError, Invalid):
         return False
-    except (ValueError, yaml.YAMLError, Invalid):
-        return "<<<<<<<" not in text  # a merge that waits for its user
+    return True
+
+
+def lock_problem(text: str) -> str:
+    """Return what is wrong with a text of dvc.lock that DVC does not take: CUT, or what to do."""
+    schema = re.match(r"schema: (.+)\n", text)
+    if schema and schema[1] != "'2.0'":
+        return f"it has schema {schema[1]}, of another DVC: install that one"
+    if lock_is_cut(text):
+        return CUT
+    return "`git restore dvc.lock`, or delete it: results are in DVC's cache"
+
+
+def lock_is_cut(text: str) -> bool:
+    """Return whether a text is what DVC writes, up to some place.
+
+    That is a beginning of `LOCK_BEGINS`, or all of it, stages that DVC can read, each below a
+    line that is indented by two spaces, and the beginning of one more.
+    """
+    if LOCK_BEGINS.startswith(text):
+        return True
+    if not text.startswith(LOCK_BEGINS) or _repeats_a_key(text):
+        return False
+    if any(line[:1] not in ("", " ") for line in text.removeprefix(LOCK_BEGINS).split("\n")):
+        return False
+    stages = [found.start() for found in re.finditer(r"^  \S.*\n", text, re.MULTILINE)]
+    whole = text[: stages[-1]] if stages else LOCK_BEGINS
+    return whole == LOCK_BEGINS or readable(read_lock, whole)
+
+
+def _repeats_a_key(text: str) -> bool:
+    """Return whether a mapping has a key twice, as after a merge whose markers were deleted."""
+    try:
+        YAML(typ="safe").load(text)
+    except DuplicateKeyError:
+        return True
+    except YAMLError:
+        return False
     return False
+
+
+def rwlock_problem(text: str) -> str:
+    """Return what is wrong with a text of .dvc/tmp/rwlock: CUT, or what to do."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return CUT
+    return "another DVC wrote it: install that one, or delete it while no DVC runs"
+
+
+def problem(path: Path) -> str | None:
+    """Return what keeps DVC from reading one of its files: CUT, or what to do; None if nothing."""
+    reader, why = (read_lock, lock_problem) if path == LOCK else (read_rwlock, rwlock_problem)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        text = decoder.decode(path.read_bytes())  # without half a character at its end
+    except FileNotFoundError:  # which DVC does without
+        return None
+    except UnicodeDecodeError:
+        return f"it is not UTF-8: `git restore {path}`, or delete it"
+    if not decoder.getstate()[0] and readable(reader, text):
+        return None
+    if MERGE.search(text):
+        return f"a merge waits in it: `git checkout --ours {path}` or --theirs, then `dvc repro`"
+    return why(text)
 
 
 def unfinished() -> list[Path]:
     """Return DVC's files that are half written, and folders of runs with nothing in them."""
-    from dvc.exceptions import NotDvcRepoError
+    from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     try:
         runs = Path(os.path.relpath(Repo().stage_cache.cache_dir))
     except NotDvcRepoError:
         runs = Path(".dvc/cache/runs")
+    except DvcException as error:  # as of a damaged .dvc/config
+        raise InputError(f"DVC cannot work here: {error}") from None
     empty = [path for path in runs.glob("*/*") if path.is_dir() and not any(path.iterdir())]
-    damaged = [path for path, reader in readers().items() if half_written(path, reader)]
-    return [*damaged, *empty]
+    return [*(path for path in (LOCK, RWLOCK) if problem(path) == CUT), *empty]
 
 
 @click.command(epilog="Example: phonemes repair && dvc repro")
 def repair() -> None:
     """Remove what DVC was killed while writing, so that `dvc repro` goes on.
 
-    Leaves alone what somebody is writing just now. Nothing that was computed is lost.
+    Leaves alone what somebody is writing just now, and keeps what DVC refuses for another
+    reason, such as an unfinished merge. Nothing that was computed is lost.
     """
-    found = unfinished()
-    if not found:
-        return
-    time.sleep(WAIT)
-    for path in [path for path in unfinished() if path in found]:
-        path.rmdir() if path.is_dir() else path.unlink()
-        click.echo(f"removed {path}, which DVC was killed while writing")
+    if found := unfinished():
+        time.sleep(WAIT)
+        for path in [path for path in unfinished() if path in found]:
+            path.rmdir() if path.is_dir() else path.unlink()
+            click.echo(f"removed {path}, which DVC was killed while writing")
+    kept = [
+        f"{path}: {why}" for path in (LOCK, RWLOCK) if (why := problem(path)) not in (None, CUT)
+    ]
+    if kept:
+        raise InputError("DVC cannot read " + "; ".join(kept))

@@ -23,6 +23,10 @@ NO_EXPERIMENTS = (
     "there are no experiments of this commit; make some with "
     "`dvc exp run --queue -S 'train.seed=1,2,3'` and `dvc queue start`"
 )
+UNKNOWN_LAYOUT = (
+    "`dvc exp show --json` prints what this command does not know; it knows that of DVC 3.60 and "
+    "later: install the DVC of constraints.txt"
+)
 
 
 class Run(NamedTuple):
@@ -56,16 +60,30 @@ def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, tuple(value) if isinstance(value, list) else value
+            yield prefix + key, _frozen(value)
+
+
+def _frozen(value: Any) -> Any:
+    """Return a value that can be compared in a set, whatever a commit's params.yaml had there."""
+    if isinstance(value, dict):
+        return tuple((key, _frozen(inner)) for key, inner in value.items())
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def read_runs(shown: list[dict[str, Any]]) -> tuple[list[Run], list[Run]]:
-    """Return the commits and the experiments of what `dvc exp show --json` printed."""
-    commits = [row for row in shown if row["rev"] != "workspace"]
-    experiments = [each for row in commits for each in row["experiments"] or []]
-    return [_run(row, None) for row in commits], [
-        _run(each["revs"][0], each["executor"]) for each in experiments
-    ]
+    """Return the commits and the experiments of what `dvc exp show --json` printed.
+
+    Raises:
+        InputError: it is not laid out as DVC 3 does it.
+    """
+    try:
+        commits = [row for row in shown if row["rev"] != "workspace"]
+        experiments = [each for row in commits for each in row["experiments"] or []]
+        return [_run(row, None) for row in commits], [
+            _run(each["revs"][0], each["executor"]) for each in experiments
+        ]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(f"{UNKNOWN_LAYOUT} ({type(error).__name__}: {error})") from None
 
 
 def _run(row: dict[str, Any], executor: dict[str, Any] | None) -> Run:
@@ -78,7 +96,7 @@ def _run(row: dict[str, Any], executor: dict[str, Any] | None) -> Run:
     return Run(
         (executor or {}).get("state") or ("failed" if row["error"] else "success"),
         dict(flat(content("params", "params.yaml"))),
-        {split: scores[split]["accuracy"] for split in SPLITS if split in scores},
+        {split: float(scores[split]["accuracy"]) for split in SPLITS if split in scores},
     )
 
 
@@ -173,4 +191,8 @@ def seeds() -> None:
     shown = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if shown.returncode:
         raise InputError(f"`dvc exp show` failed: {shown.stderr.strip()}")
-    click.echo(report(json.loads(shown.stdout)))
+    try:
+        rows = json.loads(shown.stdout)
+    except ValueError as error:
+        raise InputError(f"{UNKNOWN_LAYOUT} ({error})") from None
+    click.echo(report(rows))

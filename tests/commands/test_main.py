@@ -80,5 +80,5 @@ def test_an_unknown_subcommand_is_refused():
 def test_what_the_user_can_mend_ends_in_one_line(tmp_path):
     result = started("-m", "phonemes", "recipe", "course", folder=tmp_path)
     assert result.returncode == 1
-    assert result.stdout == ""
+    assert result.stdout == "--no-such-recipe\n"  # for `dvc exp run $(...)` to refuse
     assert result.stderr == "error: recipes holds no recipes; run this in the project's folder\n"

@@ -1,31 +1,30 @@
 """Recipes are valid, complete, and printed as arguments of an experiment."""
 
+import re
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
+from dvc.cli import DvcParserError, parse_args
+from dvc.utils.hydra import apply_overrides
 from helpers import PARAMS, ROOT, set_params
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from phonemes.commands.recipe import merged, overrides, read_recipe, recipe
 from phonemes.errors import InputError
 from phonemes.params import load
-from phonemes.schema import Loader
+from phonemes.schema import read_yaml, read_yaml_file
 
 pytestmark = pytest.mark.heavy
 
 FOLDER = ROOT / "recipes"
 
 
-def written(path: Path) -> dict:
-    """Return what a file of YAML holds."""
-    return yaml.load(path.read_text("utf-8"), Loader)
-
-
-KNOWN = written(PARAMS)  # all sections and their keys
+KNOWN = read_yaml_file(PARAMS)  # all sections and their keys
 RECIPES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 NETWORKS = [name for name in RECIPES if "train" in read_recipe(name, folder=FOLDER)]
-EXTENDING = [name for name in RECIPES if "extends" in written(FOLDER / f"{name}.yaml")]
+EXTENDING = [name for name in RECIPES if "extends" in read_yaml_file(FOLDER / f"{name}.yaml")]
 
 
 # The project's recipes
@@ -70,7 +69,7 @@ def test_recipes_are_of_networks_or_of_one_section_that_is_added():
 
 @pytest.mark.parametrize("name", EXTENDING)
 def test_a_recipe_that_extends_another_states_only_what_differs(name):
-    stated = written(FOLDER / f"{name}.yaml")
+    stated = read_yaml_file(FOLDER / f"{name}.yaml")
     base = read_recipe(stated.pop("extends"), folder=FOLDER)
     for section, keys in stated.items():
         assert all(base[section].get(key) != value for key, value in keys.items()), section
@@ -85,7 +84,7 @@ def test_a_recipe_prints_as_arguments_of_an_experiment(monkeypatch):
     given: dict = {}
     for name, _, value in (word.partition("=") for word in words[1::2]):
         section, _, key = name.partition(".")
-        given.setdefault(section, {})[key] = yaml.load(value, Loader)
+        given.setdefault(section, {})[key] = read_yaml(value, name)
     assert given == read_recipe("deep", "smoothed")
 
 
@@ -97,6 +96,37 @@ def test_values_are_printed_as_yaml_without_spaces():
         "model.residual=true",
     ]
     assert [*overrides({"train": {"lr": 1e-5}})] == ["train.lr=1e-05"]
+
+
+@settings(max_examples=30)
+@given(
+    st.dictionaries(
+        st.sampled_from("abcd"),
+        st.one_of(
+            st.integers(),
+            st.floats(allow_nan=False),
+            st.booleans(),
+            st.text("aeilnrstuxyéE0123456789_.:/\\\\'\"$(){}[],|*?+#~=-%@&!<>`", max_size=8),
+            st.lists(st.integers(0, 99) | st.floats(0, 1) | st.text("e1.'\\\\,[]", max_size=4)),
+        ),
+        min_size=1,
+    )
+)
+@example({"a": r"(\w+)_\d", "b": "true", "c": "010", "d": "1e3"})
+@example({"a": "null", "b": "${a}", "c": "it's", "d": "end\\"})
+def test_dvc_writes_the_values_of_a_recipe_as_they_are(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("recipe") / "params.yaml"
+    path.write_text("part: {a: 0, b: 0, c: 0, d: 0}\n")
+    apply_overrides(path, [*overrides({"part": values})])
+    written = read_yaml_file(path)["part"]
+    assert {key: written[key] for key in values} == values
+
+
+def test_a_text_with_white_space_is_refused_since_a_shell_would_divide_it():
+    with pytest.raises(
+        InputError, match=r"^corpus\.path is 'my data'; expected no white space in a"
+    ):
+        [*overrides({"corpus": {"path": "my data"}})]
 
 
 # Recipes of any kind
@@ -116,6 +146,11 @@ def folder(tmp_path) -> Path:
         "third": "extends: first",
         "own": "extends: own",
         "broken": "data: {k: 1, k: 2}",
+        "typo": "data: {j: 1}\ntrain: {lr: fast}\nmodel: 3",
+        "list": "- data",
+        "empty": "# nothing yet",
+        "odd": "extends: [base]",
+        "anchors": "data: &a {k: 1}",
     }.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     return tmp_path
@@ -159,9 +194,37 @@ def test_an_unknown_recipe_is_answered_with_those_that_there_are():
         read_recipe(folder=FOLDER)
 
 
+def test_an_unknown_recipe_leaves_dvc_nothing_that_it_would_run(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    result = CliRunner().invoke(recipe, ["corse"])
+    assert isinstance(result.exception, InputError)
+    with pytest.raises(DvcParserError):
+        parse_args(["exp", "run", *result.stdout.split()])
+
+
 def test_a_recipe_that_is_not_yaml_is_refused_by_its_path(folder):
-    with pytest.raises(InputError, match=r"(?s)cannot read .*broken\.yaml: .*'k' is given twice"):
+    with pytest.raises(InputError, match=r'broken\.yaml is not YAML: .*found duplicate key "k"$'):
         read_recipe("broken", folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "typo",
+            "typo.yaml has 3 problems:\n  data.j is not a parameter\n"
+            "  model is 3; expected keys and values\n"
+            "  train.lr is 'fast'; expected a number above 0 to 100",
+        ),
+        ("list", "list.yaml holds no sections; write what it sets as params.yaml has it"),
+        ("empty", "empty.yaml holds no sections; write what it sets as params.yaml has it"),
+        ("odd", "odd.yaml has 1 problem:\n  extends is ['base']; expected the name of a recipe"),
+        ("anchors", "anchors.yaml, line 1: & and * are not read here; write the value out"),
+    ],
+)
+def test_a_recipe_that_no_stage_would_take_is_refused_with_its_path(folder, name, message):
+    with pytest.raises(InputError, match=re.escape(message) + "$"):
+        read_recipe(name, folder=folder)
 
 
 def test_in_another_folder_it_says_to_run_in_that_of_the_project(tmp_path, monkeypatch):

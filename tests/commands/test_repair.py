@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 from helpers import ENVIRONMENT, ROOT, run
 
-from phonemes.commands.repair import repair
+from phonemes.commands.repair import CUT, problem, repair
+from phonemes.errors import InputError
 
 pytestmark = pytest.mark.heavy
 
@@ -57,10 +58,19 @@ def repaired() -> str:
     return CliRunner().invoke(repair, catch_exceptions=False).output
 
 
-def cut(name: str, last: str) -> None:
+def kept(name: str, content: str) -> str:
+    """Write a file, check that `phonemes repair` keeps it, and return what it says about it."""
+    Path(name).write_text(content, "utf-8")
+    with pytest.raises(InputError) as refused:
+        repaired()
+    assert Path(name).read_text("utf-8") == content
+    return str(refused.value)
+
+
+def cut(name: str, last: bytes) -> None:
     """Leave of a file what DVC leaves when it is killed while writing, nothing or up to `last`."""
-    text = Path(name).read_text()
-    Path(name).write_text(text[: text.rindex(last) if last else 0])
+    content = Path(name).read_bytes()
+    Path(name).write_bytes(content[: content.rindex(last) if last else 0])
 
 
 def refused(project: Path) -> bool:
@@ -71,7 +81,9 @@ def refused(project: Path) -> bool:
     )
 
 
-@pytest.mark.parametrize(("name", "last"), [(LOCK, ""), (LOCK, ":"), (RWLOCK, ""), (RWLOCK, "}")])
+@pytest.mark.parametrize(
+    ("name", "last"), [(LOCK, b""), (LOCK, b":"), (RWLOCK, b""), (RWLOCK, b"}")]
+)
 def test_a_half_written_file_is_removed(project, name, last):
     cut(name, last)
     assert repaired() == REMOVED.format(name)
@@ -80,8 +92,8 @@ def test_a_half_written_file_is_removed(project, name, last):
 
 
 def test_a_repro_that_was_refused_goes_on_with_nothing_lost(project):
-    cut(LOCK, ":")
-    cut(RWLOCK, "}")
+    cut(LOCK, b":")
+    cut(RWLOCK, b"}")
     assert refused(project)
     environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "phonemes", "repair"]
@@ -107,11 +119,58 @@ def test_what_dvc_can_read_is_left_alone(project):
     assert before == {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
 
 
-def test_a_merge_that_waits_for_its_user_is_left_alone(project):
-    conflict = "schema: '2.0'\n<<<<<<< HEAD\nstages:\n=======\n>>>>>>> other\n"
-    Path(LOCK).write_text(conflict)
-    assert repaired() == ""
-    assert Path(LOCK).read_text() == conflict
+def lines(name: str) -> list[str]:
+    return Path(name).read_text("utf-8").splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "||||||| 1234abc", "=======", ">>>>>>> theirs"])
+@pytest.mark.parametrize("place", [0, 5, -1])
+def test_a_merge_that_waits_for_its_user_is_kept_and_named(project, marker, place):
+    content = lines(LOCK)
+    content.insert(place, f"{marker}\n")
+    message = "DVC cannot read dvc.lock: a merge waits in it: `git checkout --ours dvc.lock` or "
+    assert kept(LOCK, "".join(content)).startswith(message)
+
+
+def test_the_file_of_another_dvc_is_kept_and_named(project):
+    content = "".join(lines(LOCK)).replace("2.0", "3.0")
+    assert "it has schema '3.0', of another DVC: install that one" in kept(LOCK, content)
+    Path(LOCK).unlink()
+    assert "another DVC wrote it: install that one" in kept(RWLOCK, '{"write": {"a": [1]}}')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: [*content[:2], "  other: 3\n", *content[2:]],
+        lambda content: [*content, *content[2:]],  # two sides of a merge
+        lambda content: [*content, "more\n"],
+    ],
+)
+def test_what_no_kill_leaves_is_kept_and_named(project, change):
+    assert "`git restore dvc.lock`, or delete it" in kept(LOCK, "".join(change(lines(LOCK))))
+
+
+def test_a_file_that_is_no_text_is_kept_and_named(project):
+    Path(LOCK).write_bytes(b"schema: '2.0'\nstages:\n  \xff\xff: {}\n")
+    with pytest.raises(InputError, match=r"dvc\.lock: it is not UTF-8"):
+        repaired()
+    assert Path(LOCK).exists()
+
+
+def test_wherever_a_kill_stops_the_writing_dvc_can_read_it_or_it_is_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outs = "    - path: größe.txt\n      hash: md5\n      md5: c4ca4238a0b923820dcc509a6f75849b\n"
+    long = (
+        "    params:\n      params.yaml:\n        speaker: '" + "x y\n          " * 9 + "it''s'\n"
+    )
+    stage = f"cmd: python -m stages.über\n    deps:\n{outs}{long}    outs:\n{outs}"
+    whole = f"schema: '2.0'\nstages:\n  a:\n    {stage}  ü:\n    {stage}".encode()
+    Path(LOCK).write_bytes(whole)
+    assert problem(Path(LOCK)) is None
+    for length in range(len(whole)):
+        Path(LOCK).write_bytes(whole[:length])
+        assert problem(Path(LOCK)) in (None, CUT), whole[:length]
 
 
 def test_what_dvc_is_writing_just_now_is_left_alone(project, monkeypatch):
@@ -125,5 +184,5 @@ def test_what_dvc_is_writing_just_now_is_left_alone(project, monkeypatch):
 def test_in_a_folder_without_dvc_there_is_nothing_to_repair(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert repaired() == ""
-    Path(LOCK).write_text("half: [")
+    Path(LOCK).write_text("schema: '2.0'\nstag")
     assert repaired() == REMOVED.format(LOCK)

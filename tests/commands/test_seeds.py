@@ -145,6 +145,37 @@ def test_without_a_result_it_says_what_the_experiments_do():
         report(commit_with(experiment("running", seed=1), experiment("failed", seed=2)))
 
 
+@pytest.mark.parametrize(
+    "printed",
+    [
+        {"workspace": {}},  # DVC 2 and older
+        [{"rev": "main"}],
+        [{"rev": "main", "experiments": [{"revs": []}]}],
+        [{"rev": "main", "experiments": None, "error": None, "data": [1]}],
+        ["main"],
+        None,
+        3,
+    ],
+)
+def test_what_another_dvc_prints_is_refused_in_one_line(printed):
+    with pytest.raises(InputError, match=r"^`dvc exp show --json` prints what this"):
+        report(printed)
+
+
+def test_an_accuracy_that_is_no_number_is_refused():
+    with pytest.raises(InputError, match="could not convert string to float: 'high'"):
+        report(commit_with(experiment("success", "high")))
+
+
+def test_values_of_any_kind_in_an_old_commit_are_compared():
+    old = [[1], {"a": [2]}]
+    found = report(commit_with(experiment("success", 0.5, old=old), experiment("success", 0.7)))
+    assert [line.split()[:2] for line in found.splitlines()[1:3]] == [
+        ["1", "0.7000"],
+        ["1", "0.5000"],
+    ]
+
+
 # DVC itself
 
 
