@@ -36,7 +36,7 @@ reproduce: $(READY)  ## rebuild whatever is out of date, then show the metrics a
 	$(PY) -m dvc plots show
 
 compare: $(READY)  ## a table of the experiments: accuracies, and the parameters in which they differ
-	$(PY) -m dvc exp show --no-pager --only-changed --keep '(dev|test)\.accuracy' --drop '$(LEFT_OUT)'
+	$(PY) -m dvc exp show --no-pager --only-changed --keep '(dev|test)\.accuracy$$' --drop '$(LEFT_OUT)'
 
 back: $(READY)  ## from an experiment back to the parameters and results of the last commit
 	git restore --staged --worktree params.yaml dvc.lock metrics
