@@ -114,7 +114,7 @@ def ragged(items: list[np.ndarray]) -> np.ndarray:
 
 
 def write_course_files(folder: Path, seed: int = 0) -> None:
-    """Write three splits of object arrays whose labels can be learnt; those of test beside."""
+    """Write three splits whose labels can be learnt; those of test go into a separate truth.npy."""
     random = np.random.default_rng(seed)
     codes = random.normal(size=(CLASSES, BANDS))
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What the user can mend ends a program in one line that names the true cause."""
+"""An error that the user can correct ends a program with one line that names its cause."""
 
 import errno
 import os

@@ -14,7 +14,7 @@ from phonemes.params import Params
 LEVELS = 10  # of imports, at most
 DECLARED = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]
 SHARED = ["phonemes/errors.py", "phonemes/schema.py", "phonemes/storage"]
-CODE = {  # what a stage's results depend on, beside its own module and what all share
+CODE = {  # what a stage depends on besides its own module and SHARED
     "corpus": ["phonemes/corpus", "phonemes/features", "phonemes/inventory.py"],
     "normalize": ["phonemes/normalize.py"],
     "context": ["phonemes/context.py"],
@@ -149,7 +149,7 @@ def test_click_is_imported_by_commands_alone():
     assert all(covers("phonemes/commands", name) for name in users)
 
 
-def test_a_section_stands_beside_the_code_that_it_configures():
+def test_a_section_is_defined_with_the_code_that_it_configures():
     homes = {name: field.type.__module__ for name, field in Params.__dataclass_fields__.items()}
     assert homes == {
         "corpus": "phonemes.corpus.params",
