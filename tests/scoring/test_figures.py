@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from matplotlib import font_manager, style
 from matplotlib.text import Text
+from scoring.confusions import NAMES, in_order, random_counts
 
-from phonemes.inventory import ARPABET_STRESS, phonetic_order
+from phonemes.inventory import ARPABET_STRESS
 from phonemes.scoring.figures import confusion_figure, save_png
 from phonemes.scoring.tables import shares_of_actual
 
-NAMES = ("SIL", "T", "D", "AH0")
 # of a user's matplotlibrc
 SETTINGS = [
     {"savefig.dpi": 30, "figure.dpi": 30},
@@ -22,22 +22,6 @@ SETTINGS = [
     {"image.origin": "lower", "image.aspect": "auto", "image.cmap": "jet", "axes.grid": True},
     {"path.sketch": (1, 100, 2), "text.hinting": "none", "figure.constrained_layout.use": True},
 ]
-
-
-@pytest.fixture
-def counts():
-    """Return frames by actual and predicted phoneme of NAMES; T never occurs."""
-    return np.array([[90, 0, 0, 10], [0, 0, 0, 0], [5, 15, 60, 0], [20, 0, 1, 79]])
-
-
-def random_counts(classes, frames):
-    rng = np.random.default_rng(7)
-    shares = rng.dirichlet(np.ones(classes**2))
-    return rng.multinomial(frames, shares).reshape(classes, classes)
-
-
-def in_order(phonemes):
-    return [phonemes[label] for label in phonetic_order(phonemes)]
 
 
 def test_the_picture_names_every_phoneme_on_all_four_sides():

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scoring.confusions import NAMES, in_order, random_counts
 
-from phonemes.inventory import ARPABET_STRESS, phonetic_order
+from phonemes.inventory import ARPABET_STRESS
 from phonemes.scoring.scores import Interval, independent_units
 from phonemes.scoring.tables import (
     confused_pairs_table,
@@ -13,24 +14,6 @@ from phonemes.scoring.tables import (
     score_table,
     shares_of_actual,
 )
-
-NAMES = ("SIL", "T", "D", "AH0")
-
-
-@pytest.fixture
-def counts():
-    """Return frames by actual and predicted phoneme of NAMES; T never occurs."""
-    return np.array([[90, 0, 0, 10], [0, 0, 0, 0], [5, 15, 60, 0], [20, 0, 1, 79]])
-
-
-def random_counts(classes, frames):
-    rng = np.random.default_rng(7)
-    shares = rng.dirichlet(np.ones(classes**2))
-    return rng.multinomial(frames, shares).reshape(classes, classes)
-
-
-def in_order(phonemes):
-    return [phonemes[label] for label in phonetic_order(phonemes)]
 
 
 def test_shares_of_a_row_add_up_to_one_and_a_row_without_frames_is_zero(counts):
