@@ -29,7 +29,7 @@ from phonemes.commands.recipe import read_recipe
 from phonemes.context import DataParams, window_starts
 from phonemes.decoding.decode import Smoothing
 from phonemes.decoding.phone_model import SmoothParams, count_phones
-from phonemes.inference.device import Compute, choose_device, choose_precision
+from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import DeviceSplit, to_device
 from phonemes.model.store import Model, TrainedNetwork
@@ -172,8 +172,7 @@ def trained(
     """
     began = time.perf_counter()
     train, dev = normalize((train, dev), params.normalize)
-    device = choose_device(params.runtime.device)
-    compute = Compute(device, choose_precision(params.model.precision, device))
+    compute = choose_compute(params.runtime.device, params.model.precision)
     learnt, chosen_on = (host_split(split, params.data) for split in (train, dev))
     on_dev = to_device(chosen_on, params.data, *compute)
     phones = count_phones(train.labels, train.lengths, classes)

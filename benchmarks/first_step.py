@@ -23,7 +23,7 @@ def start() -> list[float]:
     import torch  # noqa: F401  what is measured
 
     times = [time.time()]
-    from phonemes.inference.device import Compute, choose_device, choose_precision
+    from phonemes.inference.device import choose_compute
     from phonemes.params import load
     from phonemes.storage.layout import CORPUS
     from phonemes.storage.read import read_phonemes, read_split
@@ -32,8 +32,7 @@ def start() -> list[float]:
 
     times.append(time.time())
     params = load()
-    device = choose_device(params.runtime.device)
-    compute = Compute(device, choose_precision(params.model.precision, device))
+    compute = choose_compute(params.runtime.device, params.model.precision)
     classes = len(read_phonemes(CORPUS))
     train, dev = (read_split(split, classes) for split in ("train", "dev"))
     run = prepare(train, dev, classes, compute, params.fit)

@@ -1,7 +1,7 @@
 """Errors that a user can correct, and how commands and stages report them.
 
-What the machine lacks (memory, open files, a disk that answers) is never called a fault of
-the file that was read just then: `raise_true_cause` tells the two apart in one place.
+A lack of memory or file handles, or a disk that fails, is never reported as damage of the
+file that was being read: `raise_true_cause` is the one place that separates the two.
 """
 
 import errno

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from phonemes.decoding.decode import Smoothing, decode, read_smoothing
-from phonemes.inference.device import choose_device, choose_precision
+from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.architecture import parameter_count
 from phonemes.model.purpose import read_purpose, require_purpose
@@ -58,13 +57,12 @@ def predict(
     model: Model,
     smoothing: Smoothing | None,
     params: Params,
-    device: torch.device,
+    compute: Compute,
 ) -> Predictions:
     """Classify a labelled split, whose utterances have `lengths`, (U,)."""
-    dtype = choose_precision(params.model.precision, device)
-    on_device = to_device(split, params.data, device, dtype)
+    on_device = to_device(split, params.data, *compute)
     require_fit(model.base[0].architecture, on_device, classes)
-    scores = decode(model, on_device, lengths, dtype, smoothing)
+    scores = decode(model, on_device, lengths, compute.dtype, smoothing)
     assert split.labels is not None
     return Predictions(split.labels, *(values.cpu().numpy() for values in scores))
 
@@ -75,13 +73,13 @@ def evaluate(
     model: Model,
     smoothing: Smoothing | None,
     params: Params,
-    device: torch.device,
+    compute: Compute,
 ) -> Evaluation:
     """Score a labelled split by its name."""
     split, lengths = read_split_with_lengths(name, len(phonemes))
     utterances = read_utterances(CORPUS, name, len(lengths))
     units = independent_units([speaker for _, speaker in utterances])
-    predictions = predict(split, lengths, len(phonemes), model, smoothing, params, device)
+    predictions = predict(split, lengths, len(phonemes), model, smoothing, params, compute)
     counts = confusion_counts(predictions.labels, predictions.predicted, len(phonemes))
     return Evaluation(intervals(unit_sums(predictions, lengths, units, phonemes)), units, counts)
 
@@ -121,15 +119,15 @@ def main(params: Params, outputs: Outputs) -> None:
     """Write the scores and tables of each labelled split, and a picture of dev's confusions."""
     tables = outputs.folder(TABLES)
     scores, png = outputs.file(SCORES), outputs.file(CONFUSION)
-    device = choose_device(params.runtime.device)
-    model, purpose, facts = load_model(MODEL, device)
+    compute = choose_compute(params.runtime.device, params.model.precision)
+    model, purpose, facts = load_model(MODEL, compute.device)
     phonemes = read_phonemes(CORPUS)
     smoothing = read_smoothing(params.smooth, len(phonemes))
     count = sum(parameter_count(network) for network, _ in (*model.base, *model.stacked))
     bands = read_split("dev", None).frames.shape[1]
     require_purpose(purpose, read_purpose(params.data, bands))
     splits = ["dev", *(["test"] if (CORPUS / "labels/test.npy").exists() else [])]
-    found = {name: evaluate(name, phonemes, model, smoothing, params, device) for name in splits}
+    found = {name: evaluate(name, phonemes, model, smoothing, params, compute) for name in splits}
     results: dict[str, dict[str, float]] = {"model": {"parameters": count, "epoch": facts.epoch}}
     results |= {name: rounded(each.scores) for name, each in found.items()}
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from phonemes.decoding.decode import decode, read_smoothing
-from phonemes.inference.device import choose_device, choose_precision
+from phonemes.inference.device import choose_compute
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.store import load_model
@@ -21,17 +21,16 @@ def main(params: Params, outputs: Outputs) -> None:
     Labels are written as those of the training set were given, unless predict.label says how.
     """
     path = outputs.file(PREDICTIONS)
-    device = choose_device(params.runtime.device)
-    dtype = choose_precision(params.model.precision, device)
-    model, purpose, _ = load_model(MODEL, device)
+    compute = choose_compute(params.runtime.device, params.model.precision)
+    model, purpose, _ = load_model(MODEL, compute.device)
     phonemes = read_phonemes(CORPUS)
     split, lengths = read_split_with_lengths("test", None)
     here = read_purpose(params.data, split.frames.shape[1])
     require_purpose(purpose, here)
-    test = to_device(split, params.data, device, dtype)
+    test = to_device(split, params.data, *compute)
     require_fit(model.base[0].architecture, test, len(phonemes))
     smoothing = read_smoothing(params.smooth, len(phonemes))
-    scores = decode(model, test, lengths, dtype, smoothing)
+    scores = decode(model, test, lengths, compute.dtype, smoothing)
     labels = scores.predicted.cpu().numpy()
     kind = params.predict.label
     as_text = here.spelling.text if kind == "auto" else kind == "phoneme"

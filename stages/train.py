@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from phonemes.context import utterance_lengths
-from phonemes.inference.device import Compute, choose_device, choose_precision
+from phonemes.inference.device import choose_compute
 from phonemes.model.architecture import describe
 from phonemes.model.purpose import Purpose, read_purpose
 from phonemes.model.store import TrainedNetwork, TrainingFacts, project_version, save_model
@@ -96,8 +96,7 @@ def main(params: Params, outputs: Outputs) -> None:
     trained, what was there before stays. The others go on from their checkpoints.
     """
     weights, history = outputs.file(MODEL), outputs.file(HISTORY)
-    device = choose_device(params.runtime.device)
-    compute = Compute(device, choose_precision(params.model.precision, device))
+    compute = choose_compute(params.runtime.device, params.model.precision)
     phonemes = read_phonemes(CORPUS)
     train, dev = (read_split(split, len(phonemes)) for split in ("train", "dev"))
     purpose = read_purpose(params.data, train.frames.shape[1])

@@ -17,7 +17,7 @@ def rate() -> None:
     import pandas as pd
     from tqdm import tqdm
 
-    from phonemes.inference.device import Compute, choose_device, choose_precision
+    from phonemes.inference.device import choose_compute
     from phonemes.params import load
     from phonemes.storage.atomic import replacing
     from phonemes.storage.layout import CORPUS, RATES
@@ -29,8 +29,7 @@ def rate() -> None:
 
     with locked():
         params = load()
-        device = choose_device(params.runtime.device)
-        compute = Compute(device, choose_precision(params.model.precision, device))
+        compute = choose_compute(params.runtime.device, params.model.precision)
         classes = len(read_phonemes(CORPUS))
         train, dev = (read_split(split, classes) for split in ("train", "dev"))
         run = prepare(train, dev, classes, compute, params.fit)

@@ -48,6 +48,16 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return fast_precision(device.type, bf16_instructions=instructions)
 
 
+def choose_compute(device: str, precision: str) -> Compute:
+    """Return what runtime.device and model.precision ask for.
+
+    Raises:
+        InputError: the named device is not there.
+    """
+    chosen = choose_device(device)
+    return Compute(chosen, choose_precision(precision, chosen))
+
+
 def fast_precision(
     kind: str, *, capability: tuple[int, int] = (0, 0), bf16_instructions: bool = False
 ) -> torch.dtype:

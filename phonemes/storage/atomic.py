@@ -84,12 +84,12 @@ class Outputs:
                     swap.former.replace(swap.target)
             raise
 
-    def _add(self, target: Path, beside: Path, *, inside: bool) -> Path:
-        for stale in beside.glob(f".{glob.escape(target.name)}.*.partial"):  # of a killed run
+    def _add(self, target: Path, folder: Path, *, inside: bool) -> Path:
+        for stale in folder.glob(f".{glob.escape(target.name)}.*.partial"):  # of a killed run
             _remove(stale)
         stem = f".{target.name}.{os.getpid()}"
         place = _Place(
-            target, beside / f"{stem}.partial", beside / f"{stem}.former.partial", inside
+            target, folder / f"{stem}.partial", folder / f"{stem}.former.partial", inside
         )
         self._places.append(place)
         return place.partial
