@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 from phonemes.errors import raise_true_cause
 from phonemes.model.tensor_file import DamagedError, read_tensors, write_tensors
 from phonemes.storage.atomic import replacing
-from phonemes.training.loop import Run, RunState, UnfitError, restore, state
+from phonemes.training.loop import Run
 from phonemes.training.params import FitParams
 from phonemes.training.schedule import PLANNED
+from phonemes.training.state import RunState, UnfitError, restore, state
 
 # checkpoints of other runs; each takes about four times the network
 KEPT = 3

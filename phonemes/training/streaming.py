@@ -16,9 +16,7 @@ other work. A batch may span both, so an epoch has as many batches as with a ful
 """
 
 import warnings
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +25,9 @@ from torch import Tensor
 
 from phonemes.context import DataParams
 from phonemes.errors import InputError
-from phonemes.inference.windows import DeviceSplit, require_finite
-from phonemes.storage.layout import HostSplit, Starts
+from phonemes.inference.windows import DeviceSplit
+from phonemes.storage.layout import HostSplit
+from phonemes.training.blocks import BlockQueue, HostMemory, LayoutPlan, cut
 from phonemes.training.seeds import derived
 
 BLOCK = 2**22  # frames of a block, about; at most what a fifth of the memory holds
@@ -56,200 +55,11 @@ def fits(split: HostSplit, device: torch.device, dtype: torch.dtype) -> bool:
     return needed < RESIDENT_SHARE * memory_of(device)
 
 
-class Pieces(NamedTuple):
-    """Utterances cut into Q pieces; all are frames of the split."""
-
-    low: NDArray[np.int64]  # (Q,) first frame of the piece's utterance
-    high: NDArray[np.int64]  # (Q,) and its last
-    first: NDArray[np.int64]  # (Q,) first frame of the piece
-    lengths: NDArray[np.int64]  # (Q,) frames of the piece
-
-
-def cut(starts: Starts, piece: int) -> Pieces:
-    """Cut the utterances of (N,) window starts into pieces of at most `piece` frames."""
-    first = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
-    ends = np.append(first[1:], len(starts))
-    pieces = -(-(ends - first) // piece)
-    within = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
-    low, high = np.repeat(first, pieces), np.repeat(ends, pieces) - 1
-    begin = low + within * piece
-    return Pieces(low, high, begin, np.minimum(piece, high + 1 - begin))
-
-
-class Block(NamedTuple):
-    """What a block is to hold."""
-
-    pieces: NDArray[np.int64]  # (Q,)
-    first: NDArray[np.int64]  # (Q,) first frame of each to be trained on, counted in the piece
-
-
-def deal(pieces: int, blocks: int, random: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Deal pieces into blocks, one of each run of `blocks` neighbours to every block."""
-    runs = -(-pieces // blocks)
-    cards = np.full((runs, blocks), -1)
-    cards.flat[:pieces] = np.arange(pieces)
-    cards = random.permuted(cards, axis=1)
-    return [block[block >= 0] for block in cards.T]
-
-
-def deal_epoch(pieces: int, blocks: int, turns: int, random: np.random.Generator) -> list[Block]:
-    """Deal pieces into the blocks of an epoch, as many in each turn."""
-    offsets = random.integers(turns, size=pieces)
-    return [
-        Block(chosen, (offsets[chosen] + turn) % turns)
-        for turn in range(turns)
-        for chosen in deal(pieces, blocks // turns, random)
-    ]
-
-
-class Layout(NamedTuple):
-    """One block, laid out in host memory."""
-
-    slot: int  # 0 or 1, of the host's and the device's memory
-    rows: Tensor  # (R, C) float32: pieces end to end, each with k rows before and after
-    beyond: Tensor  # (R,) bool: rows beyond the utterance, which hold its first or last frame
-    labels: Tensor  # (R,) or (R, D) uint8 or int16, at the row where the frame's window starts
-    starts: Tensor  # (M,) int32, those rows
-
-
-class HostMemory(NamedTuple):
-    """Where blocks are laid out: two of each, pinned where a GPU copies them."""
-
-    rows: Tensor  # (2, R, C) float32
-    beyond: Tensor  # (2, R) bool
-    labels: Tensor  # (2, R) or (2, R, D) uint8 or int16
-    starts: Tensor  # (2, R) int32
-
-    @classmethod
-    def of(
-        cls, rows: int, bands: int, targets: tuple[int, ...], kind: torch.dtype, pinned: bool
-    ) -> "HostMemory":
-        """Return memory for two blocks of R = `rows`, each with labels of a shape and type."""
-        return cls(
-            torch.empty((2, rows, bands), pin_memory=pinned),
-            torch.empty((2, rows), dtype=torch.bool, pin_memory=pinned),
-            torch.empty((2, rows, *targets), dtype=kind, pin_memory=pinned),
-            torch.empty((2, rows), dtype=torch.int32, pin_memory=pinned),
-        )
-
-
-class LayoutPlan(NamedTuple):
-    """How the pieces of a split are laid out."""
-
-    frames: Tensor  # (N, C) float32 of the split, in host memory
-    labels: Tensor  # (N,) or (N, D)
-    pieces: Pieces
-    k: int
-    piece: int  # frames of one, at most
-    turns: int  # every so many frames of a piece are trained on
-
-    def lay_out(self, block: Block, memory: HostMemory, slot: int) -> Layout:
-        """Lay a block out in a slot of the memory."""
-        k = self.k
-        first, low, high, lengths = (
-            torch.from_numpy(values[block.pieces])
-            for values in (
-                self.pieces.first,
-                self.pieces.low,
-                self.pieces.high,
-                self.pieces.lengths,
-            )
-        )
-        sizes = lengths + 2 * k
-        begins = sizes.cumsum(0) - sizes
-        piece = torch.repeat_interleave(sizes)  # (R,) that each row belongs to
-        wanted = torch.arange(len(piece)) + (first - k - begins)[piece]
-        frames = wanted.maximum(low[piece]).minimum(high[piece])
-        rows, beyond, labels, starts = (part[slot, : len(piece)] for part in memory)
-        torch.index_select(self.frames, 0, frames, out=rows)
-        torch.ne(frames, wanted, out=beyond)
-        labels[:] = self.labels[(wanted + k).clamp(max=len(self.frames) - 1)]
-        taken = torch.from_numpy(block.first)[:, None] + torch.arange(0, self.piece, self.turns)
-        valid = (begins[:, None] + taken)[taken < lengths[:, None]]
-        starts[: len(valid)] = valid
-        return Layout(slot, rows, beyond, labels, starts[: len(valid)])
-
-    def trained(self, block: Block) -> int:
-        """Return how many frames of a block are trained on."""
-        lengths = self.pieces.lengths[block.pieces] - block.first
-        return int((-(-lengths // self.turns)).sum())
-
-
 def _shared(array: NDArray) -> Tensor:
     """Return a tensor of the same memory, which nobody will write to."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
-
-
-class BlockQueue:
-    """The blocks of all epochs, one after the other, laid out ahead of time by a thread."""
-
-    def __init__(
-        self, plan: LayoutPlan, memory: HostMemory, blocks: int, seed: int, dtype: torch.dtype
-    ) -> None:
-        """Get ready to lay out `blocks` blocks an epoch, dealt by the seed.
-
-        Args:
-            plan: how pieces are laid out.
-            memory: where.
-            blocks: of an epoch.
-            seed: of the dealing.
-            dtype: of the frames on the device, which they must not overflow.
-        """
-        self._plan, self._memory, self._blocks, self._seed = plan, memory, blocks, seed
-        self._halved = dtype == torch.float16
-        # when each slot has been copied to the device, and may be written to again
-        self._copied: list[torch.cuda.Event | None] = [None, None]
-        threads = torch.get_num_threads()  # a new thread may start with fewer
-        self.worker = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
-        self._dealt: dict[int, list[Block]] = {}  # by epoch
-        self._layouts: dict[tuple[int, int], Future[Layout]] = {}  # by epoch and block
-
-    def dealt(self, epoch: int) -> list[Block]:
-        """Return what each block of an epoch is to hold; at most two epochs are kept."""
-        if epoch not in self._dealt:
-            random = np.random.default_rng((self._seed, epoch))
-            kept = {each: blocks for each, blocks in self._dealt.items() if each == epoch - 1}
-            count = len(self._plan.pieces.first)
-            blocks = deal_epoch(count, self._blocks, self._plan.turns, random)
-            self._dealt = kept | {epoch: blocks}
-        return self._dealt[epoch]
-
-    def begin(self, epoch: int) -> None:
-        """Start an epoch, whose first blocks may be laid out already."""
-        if (epoch, 0) not in self._layouts:
-            self._layouts.clear()
-            self._upcoming, self._serial = (epoch, 0), 0
-            self._copied = [None, None]
-            for _ in range(2):
-                self._lay_out_next()
-
-    def take(self, epoch: int, number: int) -> Layout:
-        """Wait for a block to be laid out, and return it."""
-        return self._layouts.pop((epoch, number)).result()
-
-    def copied(self, slot: int, event: "torch.cuda.Event | None") -> None:
-        """Lay out the next block, in a slot that can be written to after an event."""
-        self._copied[slot] = event
-        self._lay_out_next()
-
-    def _lay_out_next(self) -> None:
-        epoch, number = self._upcoming
-        block, slot = self.dealt(epoch)[number], self._serial % 2
-        unseen = self._serial < self._blocks // self._plan.turns
-        self._layouts[epoch, number] = self.worker.submit(self._lay_out, block, slot, unseen)
-        self._serial += 1
-        self._upcoming = (epoch, number + 1) if number + 1 < self._blocks else (epoch + 1, 0)
-
-    def _lay_out(self, block: Block, slot: int, unseen: bool) -> Layout:
-        copied = self._copied[slot]
-        if copied is not None:
-            copied.synchronize()
-        layout = self._plan.lay_out(block, self._memory, slot)
-        if unseen:
-            require_finite(layout.rows.half() if self._halved else layout.rows)
-        return layout
 
 
 class StreamedBatches:

@@ -17,9 +17,10 @@ from phonemes.model import tensor_file
 from phonemes.model.tensor_file import read_tensors, write_tensors
 from phonemes.training import checkpoint
 from phonemes.training.checkpoint import KEPT, Checkpoints, run_key
-from phonemes.training.loop import RunState, UnfitError, epochs, restore, state
+from phonemes.training.loop import epochs
 from phonemes.training.profile import profile
 from phonemes.training.schedule import PLANNED
+from phonemes.training.state import RunState, UnfitError, restore, state
 
 
 @pytest.fixture(scope="session")

@@ -15,21 +15,14 @@ from phonemes.errors import InputError
 from phonemes.inference.windows import to_device
 from phonemes.model.architecture import Architecture, build
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import Buffers, Run, epochs, restore, state
+from phonemes.training.blocks import Block, HostMemory, LayoutPlan, cut, deal, deal_epoch
+from phonemes.training.loop import Buffers, Run, epochs
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.prepare import targets
 from phonemes.training.range_test import losses
+from phonemes.training.state import restore, state
 from phonemes.training.step import make_step
-from phonemes.training.streaming import (
-    Block,
-    HostMemory,
-    LayoutPlan,
-    StreamedBatches,
-    cut,
-    deal,
-    deal_epoch,
-    fits,
-)
+from phonemes.training.streaming import StreamedBatches, fits
 
 CPU = torch.device("cpu")
 FRAME_ALONE = DataParams(k=0, padding="zero")
