@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from phonemes.commands.terminal import table
 from phonemes.errors import InputError
 
 SEED = "train.seed"
@@ -140,15 +141,15 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean(values), deviation, min(values), max(values))
 
 
-def table(settings: Sequence[Setting]) -> str:
+def setting_table(settings: Sequence[Setting]) -> str:
     """Return the settings as text, one a line under a heading."""
     splits = [split for split in SPLITS if any(split in each.accuracy for each in settings)]
-    lines = [["seeds", *(f"{split}.accuracy" for split in splits), "setting"]]
+    columns = ["seeds", *(f"{split}.accuracy" for split in splits), "setting"]
+    rows = []
     for label, seeds, accuracy in settings:
         cells = [_cell(accuracy[split]) if split in accuracy else "-" for split in splits]
-        lines.append([f"{seeds:5}", *cells, label or "the only one"])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+        rows.append([seeds, *cells, label or "the only one"])
+    return table(columns, rows, "r" + "l" * (len(columns) - 1))
 
 
 def _cell(over: Spread) -> str:
@@ -178,7 +179,7 @@ def report(shown: list[dict[str, Any]]) -> str:
     notes = ["mean ± standard deviation over seeds (lowest to highest)"]
     if left_out:
         notes.append(f"experiments left out: {left_out}")
-    return "\n".join([table(settings), *notes])
+    return "\n".join([setting_table(settings), *notes])
 
 
 @click.command(epilog="Example: dvc exp run --queue -S 'train.seed=1,2,3'")
