@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from phonemes.decoding.decode import Smoothing, decode, smoothing_of
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.windows import require_fit, to_device
-from phonemes.model.architecture import parameter_count
 from phonemes.model.purpose import read_purpose, require_purpose
+from phonemes.model.size import parameter_count
 from phonemes.model.store import Model, load_model
 from phonemes.params import Params
 from phonemes.scoring.figures import confusion_figure, save_png
@@ -123,7 +123,7 @@ def main(params: Params, outputs: Outputs) -> None:
     model, purpose, phones, facts = load_model(MODEL, compute.device)
     phonemes = read_phonemes(CORPUS)
     smoothing = smoothing_of(phones, params.smooth)
-    count = sum(parameter_count(network) for network, _ in (*model.base, *model.stacked))
+    count = parameter_count(each.architecture for each in (*model.base, *model.stacked))
     bands = read_split("dev", None).frames.shape[1]
     require_purpose(purpose, read_purpose(params.data, bands))
     splits = ["dev", *(["test"] if (CORPUS / "labels/test.npy").exists() else [])]

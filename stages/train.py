@@ -22,6 +22,7 @@ from phonemes.training.checkpoint import KEPT, Checkpoints, run_key
 from phonemes.training.history import shown_live, write_history
 from phonemes.training.loop import DivergedError, Epoch, Run, epochs
 from phonemes.training.params import FitParams
+from phonemes.training.planned import require_size
 from phonemes.training.prepare import prepare
 from phonemes.training.profile import profile
 from phonemes.training.stacking import FittedModel, fit_model
@@ -106,6 +107,7 @@ def main(params: Params, outputs: Outputs) -> None:
     phonemes = read_phonemes(CORPUS)
     train, dev = (read_split(split, len(phonemes)) for split in ("train", "dev"))
     purpose = read_purpose(params.data, train.frames.shape[1])
+    require_size(params.fit, params.stacking, purpose.bands, len(phonemes))
     assert train.labels is not None
     phones = count_phones(train.labels, utterance_lengths(train.starts), len(phonemes))
     stackings = [params.stacking] if params.stacking.folds else []

@@ -158,11 +158,6 @@ def initialize(network: nn.Module, scheme: str) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def parameter_count(network: nn.Module) -> int:
-    """Return how many numbers training adjusts."""
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
 def describe(architecture: Architecture) -> str:
     """Return the network as text for a person, a line for the input, each block and the output."""
     a = architecture

@@ -23,4 +23,5 @@ class ModelParams:
     dropout: Dropout
     residual: bool
     initialization: Annotated[str, Choice(("default", "kaiming", "xavier", "orthogonal"))]
+    max_parameters: Annotated[int, Number(0, 1_000_000_000)]
     precision: Annotated[str, Choice(("auto", "fp32", "fp16", "bf16"))]

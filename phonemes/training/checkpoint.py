@@ -40,14 +40,15 @@ def run_key(
     """Return the name under which a run's checkpoints are found.
 
     Args:
-        params: what the network is and how it is trained; its epochs do not count.
+        params: what the network is and how it is trained; its epochs and the limit of its size do
+            not count.
         arrays: all that is read: frames, starts and labels of train and dev.
         code: the files that the train stage depends on.
         facts: what else decides the bytes, such as the device.
     """
     digest = hashlib.blake2b(digest_size=16)
     values = {name: asdict(section) for name, section in params._asdict().items()}
-    del values["train"]["epochs"]
+    del values["train"]["epochs"], values["model"]["max_parameters"]
     described = [values, *map(str, facts), torch.__version__, torch.get_num_threads()]
     digest.update(json.dumps(described, sort_keys=True).encode())
     for array in arrays:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from phonemes.model.size import parameter_count
 from phonemes.training.loop import Run
 from phonemes.training.step import RecordedStep
 
@@ -52,7 +53,7 @@ def profile(run: Run) -> Cost:
     run.optimizer.scale = scale
     own = 2 * _bytes(*weights) + _bytes(*moments) + sum(needed.values())
     return Cost(
-        sum(weight.numel() for weight in weights),
+        parameter_count([run.classifier.architecture]),
         run.step.memory() or own,
         sum(
             _bytes(split.windows, split.starts, split.labels)

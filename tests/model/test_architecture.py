@@ -16,7 +16,6 @@ from phonemes.model.architecture import (
     build,
     describe,
     initialize,
-    parameter_count,
 )
 from phonemes.model.layers import ContextPooling, Dropout, MultiTargetHead, Residual
 
@@ -69,8 +68,10 @@ def test_residual_pairs_of_blocks_add_to_what_enters_them():
         torch.testing.assert_close(pair(values), values + pair.layers(values))
         values = pair(values)
     assert output(values).shape == (3, 5)
-    plain = parameter_count(layers(replace(SMALL, hidden=(8,) * 5)))
-    assert parameter_count(network) == plain
+    plain = layers(replace(SMALL, hidden=(8,) * 5))
+    assert sorted(each.numel() for each in network.parameters()) == sorted(
+        each.numel() for each in plain.parameters()
+    )
 
 
 def test_pooling_comes_first_and_the_head_of_several_targets_last():
@@ -111,17 +112,6 @@ def test_layers_are_as_wide_as_asked():
 def test_every_block_drops_the_share_asked_for():
     dropped = [layer.p for layer in layers(SMALL) if isinstance(layer, nn.Dropout)]
     assert dropped == [0.2, 0.2]
-
-
-@pytest.mark.parametrize(
-    ("norm", "numbers"), [("none", 5_748_551), ("batch", 5_752_647), ("layer", 5_756_743)]
-)
-def test_the_courses_network_has_as_many_parameters_as_counted_by_hand(norm, numbers):
-    # 2840 * 1024 + 1024, twice 1024 * 1024 + 1024, 1024 * 512 + 512, 512 * 256 + 256,
-    # 256 * 256 + 256 and 256 * 71 + 71; a normalization adds 2 for each of 4096 units,
-    # the batch's takes the place of their biases
-    with torch.device("meta"):
-        assert parameter_count(layers(replace(COURSE, norm=norm))) == numbers
 
 
 def test_an_architecture_holds_what_the_parameters_say(tiny):

@@ -77,6 +77,14 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(project, monkeypatch,
     assert results() == undisturbed
 
 
+def test_a_model_above_its_limit_is_refused_before_training(project):
+    set_params({"model": {"max_parameters": 100}})
+    assert stopped().startswith(
+        "error: the model would have 1,187 parameters; model.max_parameters is 100; most are 800"
+    )
+    assert not HISTORY.exists() and not checkpoint_folder().exists()
+
+
 def test_more_epochs_go_on_where_the_schedule_allows(project, capsys):
     set_params({"train": {"epochs": 2}})
     run_stages("train")

@@ -342,6 +342,11 @@ def test_the_same_run_has_the_same_key_however_many_epochs_it_has(keyed):
     assert run_key(*keyed) == run_key(*longer)
 
 
+def test_another_limit_of_parameters_is_the_same_run(keyed):
+    limited = keyed._replace(params=changed(keyed.params, model={"max_parameters": 10**6}))
+    assert run_key(*keyed) == run_key(*limited)
+
+
 def test_whatever_shapes_a_run_changes_its_key(keyed, tmp_path, monkeypatch):
     def changing(**sections):
         return keyed._replace(params=changed(keyed.params, **sections))
