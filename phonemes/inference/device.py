@@ -1,7 +1,10 @@
 """The device that a stage computes on, and the precision it computes in."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
+import psutil
 import torch
 
 from phonemes.errors import InputError
@@ -11,6 +14,11 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 FP16_FROM = (7, 0)  # Volta: products in float16 are fast, those in bfloat16 are emulated
 BF16_FROM = (8, 0)  # Ampere: bfloat16 is as fast, and overflows no sooner than float32
 TRITON_FROM = (8, 0)  # the oldest that Triton compiles for
+# limit and use of a container's memory, in cgroups of version 2 and 1
+CONTAINER_MEMORY = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
 
 
 class Compute(NamedTuple):
@@ -79,3 +87,14 @@ def runs_triton(device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     return torch.cuda.get_device_capability(device) >= TRITON_FROM
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes that are free on a GPU, else in main memory or in this container of it."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = [psutil.virtual_memory().available]
+    for limit, used in CONTAINER_MEMORY:
+        with suppress(OSError, ValueError):  # there is none, or it says "max"
+            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
+    return max(0, min(free))

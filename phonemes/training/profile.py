@@ -17,7 +17,8 @@ class Cost(NamedTuple):
     """What training will cost."""
 
     parameters: int
-    step_bytes: int  # weights, gradients, optimizer state and what backward needs
+    fixed_bytes: int  # weights, gradients and optimizer state
+    step_bytes: int  # those, and what backward needs of a batch
     resident_bytes: int  # frames, starts and labels of train and dev
     epoch_seconds: float  # of training, without dev
 
@@ -51,10 +52,11 @@ def profile(run: Run) -> Cost:
         moment.zero_()
     network.load_state_dict(before)
     run.optimizer.scale = scale
-    own = 2 * _bytes(*weights) + _bytes(*moments) + sum(needed.values())
+    fixed = 2 * _bytes(*weights) + _bytes(*moments)
     return Cost(
         parameter_count([run.classifier.architecture]),
-        run.step.memory() or own,
+        fixed,
+        run.step.memory() or fixed + sum(needed.values()),
         sum(
             _bytes(split.windows, split.starts, split.labels)
             for split in (run.batches.split, run.dev)

@@ -1,13 +1,16 @@
 """A stage computes on the device that is asked for, and in the precision that is fast there."""
 
+import psutil
 import pytest
 import torch
 
 from phonemes.errors import InputError
+from phonemes.inference import device
 from phonemes.inference.device import (
     choose_device,
     choose_precision,
     fast_precision,
+    free_memory,
     runs_triton,
 )
 
@@ -84,3 +87,18 @@ def test_precision_is_halved_on_a_cpu_with_instructions_for_it(monkeypatch, bf16
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: bool(amx))
     dtype = torch.bfloat16 if bf16 or amx else torch.float32
     assert choose_precision("auto", CPU) == dtype
+
+
+def test_free_memory_is_what_the_system_or_the_container_has_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "CONTAINER_MEMORY", ((tmp_path / "max", tmp_path / "used"),))
+    free = psutil.virtual_memory().available
+    assert free_memory(CPU) == pytest.approx(free, rel=0.5)  # no such files
+    (tmp_path / "used").write_text("400\n")
+    for limit, left in (("max\n", free), ("1000\n", 600), ("300\n", 0)):
+        (tmp_path / "max").write_text(limit)
+        assert free_memory(CPU) == pytest.approx(left, rel=0.5)
+
+
+def test_the_free_memory_of_a_gpu_is_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda of: (123, 456))
+    assert free_memory(CUDA) == 123
