@@ -1,4 +1,4 @@
-"""The steps of training: torch's on any device, the fused one, and either as a CUDA graph."""
+"""The steps of training: torch's on any device, and the choice between it and the fused one."""
 
 import torch
 from torch import Tensor, nn
@@ -73,37 +73,6 @@ class TorchStep:
         loss = loss.detach()
         totals += torch.stack([loss * batch, correct, torch.isfinite(loss)])
         cursor += 1
-
-
-class RecordedStep:
-    """A step as one CUDA graph, which reads and writes the same tensors at every replay."""
-
-    def __init__(self, step: Step, *buffers: Tensor) -> None:
-        """Record an update with the buffers that every later one is called with."""
-        self._step, self.kernels = step, step.kernels
-        _, cursor, _, _ = buffers
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):  # as torch asks: a few steps on another stream first
-            for _ in range(2):
-                cursor.zero_()
-                step.update(*buffers)
-        torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            step.update(*buffers)
-
-    def begin(self, epoch: int) -> None:
-        """Get ready for an epoch."""
-        self._step.begin(epoch)
-
-    def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
-        """Take one step, with the recorded buffers."""
-        self._graph.replay()
-
-    def memory(self) -> int | None:
-        """Return the bytes that a step needs, or None where they have to be measured."""
-        return self._step.memory()
 
 
 def fuses(classifier: Classifier, train: TrainParams, weighted: bool, dtype: torch.dtype) -> bool:
