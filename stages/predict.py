@@ -32,8 +32,7 @@ def main(params: Params, outputs: Outputs) -> None:
     smoothing = smoothing_of(phones, params.smooth)
     scores = decode(model, test, lengths, compute.dtype, smoothing)
     labels = scores.predicted.cpu().numpy()
-    kind = params.predict.label
-    as_text = here.spelling.text if kind == "auto" else kind == "phoneme"
+    as_text = here.spelling.predicted_as_text(params.predict.label)
     if as_text:
         labels = np.array(here.spelling.phonemes)[labels]
     table = pd.DataFrame({"id": np.arange(len(labels)), "label": labels})

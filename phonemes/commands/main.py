@@ -6,13 +6,15 @@ import click
 
 from phonemes.errors import reported
 
+# each a module here, with a function of that name
 COMMANDS = (
     "plan",
     "recipe",
     "seeds",
     "rate",
+    "check",
     "repair",
-)  # each a module here, with a function of that name
+)
 
 
 class Subcommands(click.Group):

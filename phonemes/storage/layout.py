@@ -59,6 +59,10 @@ class Spelling(NamedTuple):
     text: bool  # the training set's labels were given as text, not as integers
     phonemes: tuple[str, ...]  # (P,), as the data spell them; nothing else depends on it
 
+    def predicted_as_text(self, label: str) -> bool:
+        """Return whether predictions are phonemes, not integers, for predict.label = `label`."""
+        return self.text if label == "auto" else label == "phoneme"
+
 
 class HostSplit(NamedTuple):
     """One split in host memory, utterances end to end."""
