@@ -61,3 +61,5 @@ def test_the_largest_difference_is_that_of_any_utterance():
     others = [ones[0], ones[1] + np.float32(0.25)]
     assert difference(ones, others) == 0.25
     assert np.isnan(difference(ones, [ones[0], ones[1] * np.nan]))
+    infinite = [ones[0], ones[1] * -np.inf]
+    assert np.isnan(difference(infinite, infinite))
