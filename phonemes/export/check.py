@@ -113,7 +113,10 @@ def _sound(count: int, random: np.random.Generator) -> NDArray[np.float32]:
 def difference(
     found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]]
 ) -> float:
-    """Return the largest difference of log posteriors, (T, P) each; NaN where both are infinite."""
+    """Return the largest difference of log posteriors, (T, P) each.
+
+    It is NaN where any is NaN, or both are infinite.
+    """
     pairs = zip(found, wanted, strict=True)
     with np.errstate(invalid="ignore"):  # infinity less infinity is NaN
         return float(np.max([np.abs(ours - theirs).max() for ours, theirs in pairs]))
