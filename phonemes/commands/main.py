@@ -13,6 +13,7 @@ COMMANDS = (
     "seeds",
     "rate",
     "check",
+    "export",
     "repair",
 )
 
