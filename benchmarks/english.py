@@ -20,7 +20,7 @@ from phonemes.decoding.smoothing import smoothing_of
 from phonemes.english import PATH
 from phonemes.inference.device import choose_compute
 from phonemes.inference.windows import to_device
-from phonemes.model.architecture import parameter_count
+from phonemes.model.size import parameter_count
 from phonemes.model.store import TrainedNetwork, load_model, save_model
 from phonemes.params import Params, load
 from phonemes.storage.atomic import replacing
@@ -61,7 +61,7 @@ def main() -> None:
     params = load()
     pack(MODEL, PATH, params)
     model = load_model(PATH, torch.device("cpu")).model
-    count = sum(parameter_count(network) for network, _ in model.base + model.stacked)
+    count = parameter_count(each.architecture for each in model.base + model.stacked)
     print(f"{PATH}: {PATH.stat().st_size:,} bytes, {count:,} parameters")
     for name, accuracy in scores(PATH, params).items():
         print(f"dev accuracy {name}: {accuracy:.4f}")

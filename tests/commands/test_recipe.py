@@ -15,6 +15,7 @@ from phonemes.commands.recipe import merged, overrides, read_recipe, recipe
 from phonemes.errors import InputError
 from phonemes.params import load
 from phonemes.schema import read_yaml, read_yaml_file
+from phonemes.training.planned import require_size
 
 pytestmark = pytest.mark.heavy
 
@@ -39,6 +40,7 @@ def test_a_recipe_is_valid_on_top_of_the_parameters(tmp_path, name):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_recipe_of_a_network_leaves_no_result_to_what_params_has(name):
     values = read_recipe(name, folder=FOLDER)
+    values.pop("predict", None)  # of an edition of the course
     assert set(values) == {"normalize", "data", "model", "augment", "train"}
     left = {f"{part}.{key}" for part in values for key in set(KNOWN[part]) - set(values[part])}
     # of other optimizers and schedules, and what is the user's to choose
@@ -72,8 +74,47 @@ def test_a_recipe_that_extends_another_states_only_what_differs(name):
     stated = read_yaml_file(FOLDER / f"{name}.yaml")
     base = read_recipe(stated.pop("extends"), folder=FOLDER)
     for section, keys in stated.items():
-        assert all(base[section].get(key) != value for key, value in keys.items()), section
+        known = base.get(section, {})
+        assert all(known.get(key) != value for key, value in keys.items()), section
     assert read_recipe(name, folder=FOLDER) == merged(base, stated)
+
+
+# bands and phonemes of the editions that recipes are for; SOS and EOS are no classes
+EDITIONS = {"s22": (13, 71), "s24": (28, 40), "f24": (28, 40)}
+
+
+def test_a_recipe_with_a_limit_of_parameters_is_that_of_an_edition():
+    limited = {
+        name for name in RECIPES if "max_parameters" in str(read_recipe(name, folder=FOLDER))
+    }
+    assert limited == {"s24", "f24"}
+
+
+@pytest.mark.parametrize("name", EDITIONS)
+def test_the_network_of_an_edition_keeps_its_limit(tmp_path, name):
+    set_params(read_recipe(name, folder=FOLDER), tmp_path)
+    params = load(tmp_path / "params.yaml")
+    require_size(params.fit, params.stacking, *EDITIONS[name])
+    limits = {"s22": 0, "s24": 24_000_000, "f24": 20_000_000}  # the courses': fewer than these
+    assert params.model.max_parameters == max(0, limits[name] - 1)
+
+
+def test_a_wider_network_than_that_of_an_edition_is_refused(tmp_path):
+    wider = merged(read_recipe("f24", folder=FOLDER), {"model": {"hidden": [1536] * 9}})
+    set_params(wider, tmp_path)
+    params = load(tmp_path / "params.yaml")
+    with pytest.raises(InputError, match=r"22,313,176 parameters; model\.max_parameters is 19,999"):
+        require_size(params.fit, params.stacking, *EDITIONS["f24"])
+
+
+def test_predictions_are_of_the_type_that_an_edition_asks_for(tmp_path):
+    asked = {}
+    for name in EDITIONS:
+        folder = tmp_path / name
+        folder.mkdir()
+        set_params(read_recipe(name, folder=FOLDER), folder)
+        asked[name] = load(folder / "params.yaml").predict.label
+    assert asked == {"s22": "int", "s24": "auto", "f24": "auto"}
 
 
 def test_a_recipe_prints_as_arguments_of_an_experiment(monkeypatch):
