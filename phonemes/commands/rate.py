@@ -25,7 +25,7 @@ def rate() -> None:
     from phonemes.storage.read import read_phonemes, read_split
     from phonemes.training.loop import BAR_SECONDS
     from phonemes.training.prepare import prepare
-    from phonemes.training.range_test import FALLEN, Point, losses, rising, suggest, sweep
+    from phonemes.training.range_test import FALLEN, Point, losses, marks, rising, suggest, sweep
 
     with locked():
         params = load()
@@ -48,7 +48,9 @@ def rate() -> None:
             points = sweep(rates, seen)
         with replacing(RATES) as path:
             table = pd.DataFrame(points, columns=Point._fields)
-            table.to_csv(path, index=False, lineterminator="\n", float_format="%.6g")
+            table.assign(mark=marks(points)).to_csv(
+                path, index=False, lineterminator="\n", float_format="%.6g"
+            )
     suggested = suggest(points)
     if len(points) < STEPS:
         click.echo(f"stopped at {points[-1].lr:.2g}, where the training diverges")

@@ -11,6 +11,7 @@ that of the end of the fall: the suggestion is their middle on the log scale.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -107,3 +108,20 @@ def suggest(points: Sequence[Point]) -> Suggestion:
     fastest = points[middle[slopes.argmin()]].lr
     fallen = points[(smoothed <= enough).argmax()].lr
     return Suggestion(math.sqrt(fastest * fallen), fastest, fallen)
+
+
+def marks(points: Sequence[Point]) -> list[str]:
+    """Return what the plot says at each point: the suggestion and its two ends, "" elsewhere.
+
+    The suggested rate is marked at the point next to it. Nothing is marked where none can be
+    suggested.
+    """
+    said = [""] * len(points)
+    with suppress(InputError):
+        suggested = suggest(points)
+        rates = np.log([point.lr for point in points])
+        for name, rate in zip(
+            (f"{FALLEN:.0%} of the fall", "fastest fall", "suggested"), suggested[::-1], strict=True
+        ):
+            said[int(np.abs(rates - math.log(rate)).argmin())] = f"{name}: {rate:.2g}"
+    return said

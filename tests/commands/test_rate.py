@@ -34,9 +34,10 @@ def test_the_range_test_writes_its_curve_and_says_what_to_try(project, capsys):
     capsys.readouterr()
     assert rate() == 0
     table = pd.read_csv(RATES)
-    assert list(table.columns) == ["lr", "loss", "smoothed"]
+    assert list(table.columns) == ["lr", "loss", "smoothed", "mark"]
     assert 20 < len(table) <= 300  # an epoch has three steps
     assert table.lr[0] == 1e-5 and table.lr.is_monotonic_increasing
+    assert table.mark.notna().sum() == 3
     printed = capsys.readouterr().out
     assert printed.startswith("300 steps of 8 frames, learning rate 1e-05 to 10, on cpu, float32\n")
     tried = re.search(r"dvc exp run -S train.lr=(\S+)\n$", printed)

@@ -15,7 +15,7 @@ from helpers import ROOT
 
 from phonemes.inventory import ARPABET_STRESS
 from phonemes.scoring.tables import confused_pairs_table, confusion_table, phoneme_table
-from phonemes.training.range_test import sweep
+from phonemes.training.range_test import marks, rising, suggest, sweep
 
 TEMPLATES = ROOT / ".dvc/plots"
 NAMES = ("SIL", "T", "D", "AH0")
@@ -27,13 +27,19 @@ def counts():
     return np.array([[90, 0, 0, 10], [0, 0, 0, 0], [5, 15, 60, 0], [20, 0, 1, 79]])
 
 
+def curve(rates, losses):
+    """Return the table of a range test."""
+    points = sweep(rates, losses)
+    return pd.DataFrame(points).assign(mark=marks(points))
+
+
 def rows(name, counts):
     """Return the rows that DVC would read from a template's CSV, values as text, and x and y."""
     table, x, y = {
         "confusion_matrix": (confusion_table(counts, NAMES), "predicted", "actual"),
         "pair_bars": (confused_pairs_table(counts, NAMES, 30), "count", "pair"),
         "phoneme_bars": (phoneme_table(counts, NAMES), "phoneme", "f1"),
-        "rate": (pd.DataFrame(sweep([1e-3, 1e-2], [4.0, 3.0])), "lr", "smoothed"),
+        "rate": (curve([1e-3, 1e-2], [4.0, 3.0]), "lr", "smoothed"),
     }[name]
     return table.astype(str).to_dict("records"), x, y
 
@@ -102,15 +108,34 @@ def shown(spec):
 def test_a_phoneme_without_frames_and_one_never_found_look_different(counts):
     counts[2, 2] = 0  # D is never found, T never occurs
     spec = at_each_revision({"HEAD": phoneme_table(counts, NAMES)}, "phoneme_bars", "phoneme", "f1")
-    marks = shown(spec)
-    assert {item["phoneme"]: item["text"] for item in marks["text"]} == {
+    drawn = shown(spec)
+    assert {item["phoneme"]: item["text"] for item in drawn["text"]} == {
         "SIL": "", "T": "absent", "D": "", "AH0": ""
     }  # fmt: skip
-    assert {item["phoneme"]: item["size"] for item in marks["symbol"]} == {
+    assert {item["phoneme"]: item["size"] for item in drawn["symbol"]} == {
         "SIL": 0, "T": 0, "D": 30, "AH0": 0
     }  # fmt: skip
-    heights = {item["phoneme"]: item["height"] for item in marks["rect"]}
+    heights = {item["phoneme"]: item["height"] for item in drawn["rect"]}
     assert heights["T"] == heights["D"] == 0 < heights["SIL"]
+
+
+@pytest.mark.heavy
+def test_the_suggested_rate_and_what_it_lies_between_are_marked():
+    rates = rising(1e-4, 1.0, 40)
+    losses = [4 - 3 / (1 + (1e-2 / rate) ** 2) for rate in rates]
+    table = curve(rates, losses)
+    drawn = shown(at_each_revision({"workspace": table}, "rate", "lr", "smoothed"))
+    suggested = suggest(sweep(rates, losses))
+    said = [
+        f"fastest fall: {suggested.fastest:.2g}",
+        f"suggested: {suggested.lr:.2g}",
+        f"90% of the fall: {suggested.fallen:.2g}",
+    ]
+    assert [item["text"] for item in drawn["text"]] == said
+    assert [item["mark"] for item in drawn["symbol"]] == said  # the last of points: those marked
+    assert [float(item["lr"]) for item in drawn["rule"]] == pytest.approx(
+        [suggested.fastest, suggested.lr, suggested.fallen], rel=0.15
+    )
 
 
 @pytest.mark.heavy
@@ -120,8 +145,8 @@ def test_a_pair_is_shown_with_its_frames_in_all_revisions_once_it_is_frequent_in
     tables = {
         "HEAD": confused_pairs_table(counts, NAMES, 2), "new": confused_pairs_table(other, NAMES, 1)
     }  # fmt: skip
-    marks = shown(at_each_revision(tables, "pair_bars", "count", "pair"))
-    assert {(bar["rev"], bar["pair"], int(bar["count"])) for bar in marks["rect"]} == {
+    drawn = shown(at_each_revision(tables, "pair_bars", "count", "pair"))
+    assert {(bar["rev"], bar["pair"], int(bar["count"])) for bar in drawn["rect"]} == {
         ("HEAD", "AH0 → SIL", 20),
         ("HEAD", "D → T", 15),
         ("new", "AH0 → SIL", 2),  # beyond its own first pair
@@ -134,8 +159,8 @@ def test_a_pair_is_shown_with_its_frames_in_all_revisions_once_it_is_frequent_in
 def test_pairs_of_revisions_that_list_the_most_frequent_alone_are_shown(counts):
     old = confused_pairs_table(counts, NAMES, 2).head(2).drop(columns="top")
     new = confused_pairs_table(counts, NAMES, 1)
-    marks = shown(at_each_revision({"old": old, "new": new}, "pair_bars", "count", "pair"))
-    assert {(bar["rev"], bar["pair"]) for bar in marks["rect"]} == {
+    drawn = shown(at_each_revision({"old": old, "new": new}, "pair_bars", "count", "pair"))
+    assert {(bar["rev"], bar["pair"]) for bar in drawn["rect"]} == {
         (rev, pair) for rev in ("old", "new") for pair in ("AH0 → SIL", "D → T")
     }
 

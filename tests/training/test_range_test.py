@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from training.toy import RANDOM, STEPS, finished, new_run, weights
 
 from phonemes.errors import InputError
-from phonemes.training.range_test import MEMORY, Point, losses, rising, suggest, sweep
+from phonemes.training.range_test import MEMORY, Point, losses, marks, rising, suggest, sweep
 
 RATES = rising(1e-5, 10.0, 300)
 
@@ -47,6 +47,21 @@ def test_the_fastest_fall_and_its_end_are_found_in_noise(fastest, seed):
     end = fastest * 10 ** (np.log(9) / 4)  # where 3 / (1 + exp(-4 x)) is nine tenths of 3
     assert 0.7 * end < found.fallen < 2.5 * end
     assert found.lr == pytest.approx((found.fastest * found.fallen) ** 0.5)
+
+
+def test_the_suggestion_and_its_two_ends_are_marked_where_they_are():
+    points = sweep(RATES, valley(1e-3, diverges=10.0))
+    found, said = suggest(points), marks(points)
+    assert {text: points[place].lr for place, text in enumerate(said) if text} == {
+        f"fastest fall: {found.fastest:.2g}": pytest.approx(found.fastest),
+        f"suggested: {found.lr:.2g}": pytest.approx(found.lr, rel=0.03),  # of the next point
+        f"90% of the fall: {found.fallen:.2g}": pytest.approx(found.fallen),
+    }
+
+
+def test_nothing_is_marked_where_nothing_can_be_suggested():
+    assert marks(sweep(RATES[:3], [1.0, 2.0, 3.0])) == ["", "", ""]
+    assert marks([]) == []
 
 
 def test_a_training_that_diverges_is_not_asked_for_more():
