@@ -13,8 +13,6 @@ PY := $(VENV)/bin/python
 BIN := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin
 endif
 export PATH := $(BIN):$(PATH)
-# what `make compare` leaves out: dependencies' hashes, metrics but the accuracies, dates
-LEFT_OUT := .*/|Created|(dev|test)\.(?!accuracy$$)|model\.(epoch|parameters)|k$$|window_
 TESTS := -n auto --dist loadfile
 
 .PHONY: help install reproduce compare back style check test slow recipe rate
@@ -35,8 +33,8 @@ reproduce: $(READY)  ## rebuild whatever is out of date, then show the metrics a
 	$(PY) -m dvc metrics diff --all
 	$(PY) -m dvc plots show
 
-compare: $(READY)  ## a table of the experiments: accuracies, and the parameters in which they differ
-	$(PY) -m dvc exp show --no-pager --only-changed --keep '(dev|test)\.accuracy$$' --drop '$(LEFT_OUT)'
+compare: $(READY)  ## a table of the experiments: accuracies, and what each changed
+	$(PY) -m phonemes compare
 
 back: $(READY)  ## from an experiment back to the parameters and results of the last commit
 	git restore --staged --worktree params.yaml dvc.lock metrics

@@ -10,6 +10,7 @@ from phonemes.errors import reported
 COMMANDS = (
     "plan",
     "recipe",
+    "compare",
     "seeds",
     "rate",
     "check",

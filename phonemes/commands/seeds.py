@@ -5,37 +5,22 @@ are one setting. The commit that the experiments started from is a run too. The 
 is none: it may hold values that it was not run with.
 """
 
-import json
-import subprocess
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 import click
 
+from phonemes.commands.experiments import SPLITS, Run, as_text, read_runs, show
 from phonemes.commands.terminal import table
 from phonemes.errors import InputError
 
 SEED = "train.seed"
-SPLITS = ("dev", "test")
 NO_EXPERIMENTS = (
     "there are no experiments of this commit; make some with "
     "`dvc exp run --queue -S 'train.seed=1,2,3'` and `dvc queue start`"
 )
-UNKNOWN_LAYOUT = (
-    "`dvc exp show --json` prints what this command does not know; it knows that of DVC 3.60 and "
-    "later: install the DVC of constraints.txt"
-)
-
-
-class Run(NamedTuple):
-    """A commit or an experiment."""
-
-    state: str  # success, or what DVC says: queued, running, failed
-    params: dict[str, Any]  # by their names in full, as "train.lr"
-    accuracy: dict[str, float]  # by split; none where there is none
 
 
 class Spread(NamedTuple):
@@ -53,52 +38,6 @@ class Setting(NamedTuple):
     label: str  # the parameters in which settings differ
     seeds: int
     accuracy: dict[str, Spread]  # by split
-
-
-def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested mappings by its name in full; lists as tuples."""
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, _frozen(value)
-
-
-def _frozen(value: Any) -> Any:
-    """Return a value that can be compared in a set, whatever a commit's params.yaml had there."""
-    if isinstance(value, dict):
-        return tuple((key, _frozen(inner)) for key, inner in value.items())
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
-
-
-def read_runs(shown: list[dict[str, Any]]) -> tuple[list[Run], list[Run]]:
-    """Return the commits and the experiments of what `dvc exp show --json` printed.
-
-    Raises:
-        InputError: it is not laid out as DVC 3 does it.
-    """
-    try:
-        commits = [row for row in shown if row["rev"] != "workspace"]
-        experiments = [each for row in commits for each in row["experiments"] or []]
-        return [_run(row, None) for row in commits], [
-            _run(each["revs"][0], each["executor"]) for each in experiments
-        ]
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise InputError(f"{UNKNOWN_LAYOUT} ({type(error).__name__}: {error})") from None
-
-
-def _run(row: dict[str, Any], executor: dict[str, Any] | None) -> Run:
-    data = row["data"] or {}
-
-    def content(kind: str, file: str) -> dict[str, Any]:
-        return data.get(kind, {}).get(file, {}).get("data", {})
-
-    scores = content("metrics", "metrics/evaluate.json")
-    return Run(
-        (executor or {}).get("state") or ("failed" if row["error"] else "success"),
-        dict(flat(content("params", "params.yaml"))),
-        {split: float(scores[split]["accuracy"]) for split in SPLITS if split in scores},
-    )
 
 
 def summarize(runs: Sequence[Run]) -> list[Setting]:
@@ -119,20 +58,13 @@ def summarize(runs: Sequence[Run]) -> list[Setting]:
     shared = frozenset.intersection(*groups) if groups else frozenset()
     settings = []
     for setting, by_seed in groups.items():
-        differing = (f"{name}={_text(value)}" for name, value in sorted(setting - shared))
+        differing = (f"{name}={as_text(value)}" for name, value in sorted(setting - shared))
         accuracy = {}
         for split in SPLITS:
             if all(split in run.accuracy for run in by_seed.values()):
                 accuracy[split] = spread([run.accuracy[split] for run in by_seed.values()])
         settings.append(Setting(" ".join(differing), len(by_seed), accuracy))
     return sorted(settings, key=lambda setting: -setting.accuracy["dev"].mean)
-
-
-def _text(value: Any) -> str:
-    """Return a value as it is written after -S."""
-    if isinstance(value, tuple):
-        return f"[{','.join(map(_text, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -188,12 +120,4 @@ def seeds() -> None:
 
     Sums up the commit's experiments: runs that differ in train.seed alone are one row.
     """
-    command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
-    shown = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-    if shown.returncode:
-        raise InputError(f"`dvc exp show` failed: {shown.stderr.strip()}")
-    try:
-        rows = json.loads(shown.stdout)
-    except ValueError as error:
-        raise InputError(f"{UNKNOWN_LAYOUT} ({error})") from None
-    click.echo(report(rows))
+    click.echo(report(show()))

@@ -8,7 +8,8 @@ import yaml
 from click.testing import CliRunner
 from helpers import ENVIRONMENT, commit, run
 
-from phonemes.commands.seeds import Run, Spread, flat, report, seeds, spread, summarize
+from phonemes.commands.experiments import Run, flat
+from phonemes.commands.seeds import Spread, report, seeds, spread, summarize
 from phonemes.errors import InputError
 
 pytestmark = pytest.mark.heavy
