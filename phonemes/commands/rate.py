@@ -43,7 +43,7 @@ def rate() -> None:
             total=STEPS,
             unit=" steps",
             mininterval=BAR_SECONDS,
-            disable=not params.runtime.progress,
+            disable=None if params.runtime.progress else True,
         ) as seen:
             points = sweep(rates, seen)
         with replacing(RATES) as path:

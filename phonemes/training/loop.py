@@ -29,6 +29,7 @@ from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import TrainParams
 from phonemes.training.schedule import rate_factor
 
+BAR = "{l_bar}{bar}| {elapsed}<{remaining}, {rate_fmt}{postfix}"  # fits 80 columns
 # seconds between two looks at the running totals, each of which waits for the device
 BAR_SECONDS = 0.5 if sys.stderr is not None and sys.stderr.isatty() else 10.0
 
@@ -159,8 +160,9 @@ def epochs(run: Run, progress: bool) -> Iterator[Epoch]:
         initial=len(run.history) * frames,
         unit=" frames",
         unit_scale=True,
+        bar_format=BAR,
         mininterval=BAR_SECONDS,
-        disable=not progress,
+        disable=None if progress else True,  # None: where there is no terminal
     ) as bar:
         while len(run.history) < run.train.epochs and not _stopped_early(run):
             number = len(run.history) + 1

@@ -1,8 +1,10 @@
 """Training is a plain loop over shuffled windows, only faster: same batches, same weights."""
 
 import copy
+import io
 import math
 import random
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import torch
 from helpers import changed
 from torch import nn
+from tqdm import tqdm
 from training.toy import (
     BANDS,
     CLASSES,
@@ -34,7 +37,7 @@ from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.model.store import Model
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import DivergedError, epochs
+from phonemes.training.loop import BAR, DivergedError, epochs
 from phonemes.training.loss import class_weights
 from phonemes.training.schedule import rate_factor
 from phonemes.training.seeds import derived
@@ -387,10 +390,34 @@ def test_another_order_gives_other_weights(tiny):
 # What it prints
 
 
-def test_an_epoch_says_how_it_went_and_the_bar_appears_only_where_asked_for(tiny, capsys):
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_epoch_says_how_it_went_and_the_bar_appears_only_where_asked_for(
+    tiny, capsys, monkeypatch
+):
     finished(new_run(tiny))
     quiet = capsys.readouterr()
     assert quiet.err == ""
     assert [line[:14] for line in quiet.out.splitlines()] == ["epoch 1: loss ", "epoch 2: loss "]
+    monkeypatch.setattr(sys, "stderr", Terminal())
     list(epochs(new_run(tiny), progress=True))
-    assert "epoch 2/2" in capsys.readouterr().err
+    assert "epoch 2/2: 100%|" in sys.stderr.getvalue()
+
+
+def test_a_pipe_gets_no_bar_and_no_control_characters(tiny, capsys):
+    list(epochs(new_run(tiny), progress=True))
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.replace("\n", "").isprintable()
+
+
+def test_the_bar_of_a_long_training_fits_80_columns():
+    bar = tqdm.format_meter(
+        70_000_000, 127_000_000, 599, 80, "epoch 33/60: ", unit=" frames", unit_scale=True,
+        bar_format=BAR, postfix="accuracy=0.872, loss=1.240",
+    )  # fmt: skip
+    assert len(bar) <= 80
+    assert bar.endswith("frames/s, accuracy=0.872, loss=1.240")

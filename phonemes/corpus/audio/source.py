@@ -72,7 +72,9 @@ def open_source(
     def iterate(split: str, recordings: list[Recording]) -> Iterator[Utterance]:
         processes = min(jobs or os.cpu_count() or 1, len(recordings) // RECORDINGS_A_PROCESS)
         results = in_order(extract, recordings, processes)
-        yield from tqdm(results, split, len(recordings), leave=False, disable=not progress)
+        yield from tqdm(
+            results, split, len(recordings), leave=False, disable=None if progress else True
+        )
 
     found = find_recordings(path, audio)
     phonemes = INVENTORIES[audio.phonemes]

@@ -102,7 +102,9 @@ def _speak(
 ) -> Iterator[Utterance]:
     """Yield the utterances of all sessions in order, from `jobs` processes at once."""
     total = sum(len(session.sentences) for session in sessions)
-    with tqdm(total=total, desc="speaking", unit="utterance", disable=not progress) as bar:
+    with tqdm(
+        total=total, desc="speaking", unit=" utterances", disable=None if progress else True
+    ) as bar:
         for utterances in _in_fresh_processes(sessions, features, jobs):
             yield from utterances
             bar.update(len(utterances))
