@@ -183,6 +183,8 @@ def _parameters(known: dict[str, Any]) -> str:
 def _cost_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     batch, largest = known["batch_size"], known["largest_batch"]
     fitting = f"train.batch_size {largest:,}" if largest else bad("none fits")
+    whole = 2 * largest > known["training_set"]["frames"]
+    how = "as large as the training set allows" if whole else "computed from this memory"
     too_large = "" if known["batch_fits"] else bad(f"; {batch:,} is too large")
     steps = f"{known['steps_per_epoch']:,} of {batch:,} frames an epoch, {known['epochs']:,} epochs"
     memory = f"a step {_size(known['step_bytes'])}, all frames {_size(known['frames_bytes'])}"
@@ -191,7 +193,7 @@ def _cost_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
         ("device", f"{known['device']}, {known['precision']}"),
         ("steps", steps),
         ("memory", f"{memory}; free are {_size(known['free_bytes'])}"),
-        ("largest batch", f"{fitting}, computed from this memory{too_large}"),
+        ("largest batch", f"{fitting}, {how}{too_large}"),
         ("time", f"an epoch {epoch}, all training {run}; measured, a few steps and dev once"),
     ]
 
@@ -200,12 +202,15 @@ def layers(network: dict[str, Any]) -> list[str]:
     """Return the lines of a network, the first of which says how many of them there are."""
     number = network["number"]
     name = f"{number} {network['kind']} networks" if number > 1 else f"{network['kind']} network"
-    return [heading(f"{name}, {network['parameters_each']:,} parameters"), *network["layers"]]
+    each = " each" * (number > 1)
+    title = f"{name}, {network['parameters_each']:,} parameters{each}"
+    return [heading(title), *network["layers"]]
 
 
 def _size(count: int) -> str:
     """Return a number of bytes for a person."""
-    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.0f} MiB"
+    size, unit = (count / 2**30, "GiB") if count >= 2**30 else (count / 2**20, "MiB")
+    return f"{size:,.{0 if size >= 100 else 1}f} {unit}"
 
 
 def _duration(seconds: float) -> str:

@@ -86,6 +86,21 @@ def test_it_fits_one_screen(project, plan, monkeypatch, columns):
     assert any(line.startswith("largest batch") for line in lines)
 
 
+def test_networks_of_a_kind_are_shown_once_with_their_number(project, plan):
+    set_params({"stacking": {"folds": 2, "networks": 4}})
+    text = plan()
+    assert text.count("input: window of") == 2
+    assert "\n3 base networks, 1,187 parameters each\n" in text
+    assert "\n4 stacked networks, " in text
+    assert " = 3 x 1,187 + 4 x " in text
+
+
+def test_a_batch_that_does_not_fit_is_told(project, plan, monkeypatch):
+    monkeypatch.setattr("phonemes.training.estimate.free_memory", lambda device: 1)
+    batch = json.loads(plan("--json"))["batch_size"]
+    assert f"none fits, computed from this memory; {batch} is too large\n" in plan()
+
+
 def test_a_pipe_gets_no_control_characters(project, plan):
     assert plan().replace("\n", "").isprintable()
 
