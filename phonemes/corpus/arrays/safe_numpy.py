@@ -10,7 +10,6 @@ protocols 2 to 5) whose elements are again arrays, text or numbers.
 
 import math
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,8 +19,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from phonemes.corpus.arrays.files import read_stranger
 from phonemes.corpus.arrays.safe_pickle import Buildable, Language, follow, size_of
-from phonemes.errors import InputError, raise_true_cause
+from phonemes.errors import InputError
 
 HEADERS = {
     b"\x93NUMPY\x01\x00": npy.read_array_header_1_0,
@@ -42,20 +42,7 @@ def load(path: Path) -> NDArray:
     Raises:
         InputError: names the file and why it is refused; nothing else is raised.
     """
-    if not path.is_file():  # a pipe or a device would never end
-        raise InputError(f"{path} is not a file; put the .npy file itself in its place")
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # numpy's warnings about headers by Python 2
-            return _read(file, path.stat().st_size)
-    except InputError as error:
-        raise InputError(f"{path}: {str(error)[:600]}") from None
-    except Exception as error:  # whatever a damaged or hostile file makes a parser raise
-        raise_true_cause(error, path)
-        if isinstance(error, OSError):
-            raise InputError(f"{path} cannot be read: {error}") from None
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
-        raise InputError(f"{path}: is damaged ({reason}); copy or download it again") from None
+    return read_stranger(path, ".npy", _read)
 
 
 def _read(file: BinaryIO, size: int) -> NDArray:
@@ -95,7 +82,7 @@ def _from_bytes(
     """Return an array that shares the memory of `raw`, so that no declared shape can take more."""
     if dtype.kind not in "biufSU" or not dtype.itemsize:
         raise InputError(f"holds {dtype} values; expected floats, integers or text")
-    _check_shape(shape, len(raw))
+    check_shape(shape, len(raw))
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise InputError(
             f"declares {dtype} of shape {shape}, {math.prod(shape) * dtype.itemsize} bytes, but "
@@ -104,7 +91,7 @@ def _from_bytes(
     return np.ndarray(shape, dtype, raw, order=order)
 
 
-def _check_shape(shape: Any, size: int) -> None:
+def check_shape(shape: Any, size: int) -> None:
     """Refuse what is no shape, and empty arrays with axes so long that loops would not end."""
     longest = max(size, ROOM_OF_EMPTY_ARRAYS)
     if type(shape) is tuple and len(shape) > MOST_AXES:
@@ -150,7 +137,7 @@ class _Array(Buildable):
             self.value = _from_bytes(_as_bytes(content), kind, shape, "F" if fortran else "C")
             self.size = self.value.nbytes
             return
-        _check_shape(shape, len(content))
+        check_shape(shape, len(content))
         values = [item.value if isinstance(item, _Array) else item for item in content]
         for position, value in enumerate(values):
             if not isinstance(value, np.ndarray | str | bytes | int | float):
