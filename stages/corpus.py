@@ -9,7 +9,7 @@ from phonemes.corpus.pack import write_corpus
 from phonemes.corpus.source import Source
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
-from phonemes.storage.layout import CORPUS, FEATURES
+from phonemes.storage.layout import CORPUS, FEATURES, HEADER
 from stages import run
 
 
@@ -20,7 +20,7 @@ def open_source(params: Params) -> Source:
         case "arrays":
             from phonemes.corpus.arrays import source as arrays
 
-            return arrays.open_source(Path(corpus.path))
+            return arrays.open_source(Path(corpus.path), corpus.arrays)
         case "audio":
             from phonemes.corpus.audio import source as audio
 
@@ -40,8 +40,10 @@ def main(params: Params, outputs: Outputs) -> None:
         source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
     )
     computed = None if params.corpus.source == "arrays" else asdict(params.features)
-    section = json.dumps(computed, indent=2)
-    (folder / FEATURES.name).write_text(section + "\n", "utf-8", newline="\n")
+    header = dict(zip(("id", "label"), source.header, strict=True))
+    for path, facts in ((FEATURES, computed), (HEADER, header)):
+        text = json.dumps(facts, indent=2) + "\n"
+        (folder / path.name).write_text(text, "utf-8", newline="\n")
     seconds = time.perf_counter() - started
     for split, summary in summaries.items():
         print(

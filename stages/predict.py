@@ -10,15 +10,16 @@ from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.store import load_model
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
-from phonemes.storage.layout import CORPUS, MODEL, PREDICTIONS
-from phonemes.storage.read import read_phonemes, read_split_with_lengths
+from phonemes.storage.layout import CORPUS, HEADER, MODEL, PREDICTIONS
+from phonemes.storage.read import read_description, read_phonemes, read_split_with_lengths
 from stages import run
 
 
 def main(params: Params, outputs: Outputs) -> None:
     """Write one row a test frame, in the order of the input: its running number and label.
 
-    Labels are written as those of the training set were given, unless predict.label says how.
+    Labels are written as those of the training set were given, unless predict.label says how;
+    the columns have the names that the edition asks for.
     """
     path = outputs.file(PREDICTIONS)
     compute = choose_compute(params.runtime.device, params.model.precision)
@@ -36,7 +37,9 @@ def main(params: Params, outputs: Outputs) -> None:
     as_text = here.spelling.text if kind == "auto" else kind == "phoneme"
     if as_text:
         labels = np.array(here.spelling.phonemes)[labels]
-    table = pd.DataFrame({"id": np.arange(len(labels)), "label": labels})
+    header = read_description(HEADER) or {}
+    columns = {header.get("id", "id"): np.arange(len(labels)), header.get("label", "label"): labels}
+    table = pd.DataFrame(columns)
     table.to_csv(path, index=False, lineterminator="\n")
     print(f"{PREDICTIONS}: {len(table):,} rows, labels are {'phonemes' if as_text else 'integers'}")
 

@@ -12,6 +12,7 @@ stages and commands run. N frames, U utterances, C coefficients and P phonemes o
       spelling.txt            "integers" or "text", as the labels of the training set were given;
                               then, one a line, how the user's data spell each phoneme
       features.json           the section `features` of computed frames; null for frames given
+      header.json             names of the columns of predictions, as the edition asks for them
     data/normalized/
       {split}.npy             (N, C) float32
       normalization.json      the section `normalize`
@@ -35,6 +36,7 @@ CORPUS = Path("data/corpus")
 NORMALIZED = Path("data/normalized")
 CONTEXT = Path("data/context")
 FEATURES = Path("data/corpus/features.json")
+HEADER = Path("data/corpus/header.json")
 NORMALIZATION = Path("data/normalized/normalization.json")
 STATISTICS = Path("data/normalized/statistics.npy")
 WINDOW = Path("metrics/context.json")

@@ -1,10 +1,10 @@
-"""The course's files: CMU 11-785 HW1P2 in all its editions, read as they are.
+"""The course's files: CMU 11-785 HW1P2 in all its editions, and NTU's, read as they are.
 
 Flat editions keep a split in one file, `{train,dev,test}.npy` (dev also named `val`):
 an object array of U arrays (T, C) or one array (U, T, C); its labels are in
 `{split}_labels.npy`, those of test also in a CSV file. Trees keep one file an
-utterance, `{subset}/mfcc/*.npy` and `{subset}/transcript/*.npy`. Either may lie up to
-two folders down.
+utterance, `{subset}/mfcc/*.npy` and `{subset}/transcript/*.npy`. NTU's are those of
+`libriphone`. Each may lie up to two folders down.
 
 Labels are indices or phonemes, phonemes usually between two sentence marks. The
 inventory comes from `phonemes.txt` where there is one, else from the labels of train
@@ -22,13 +22,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from phonemes.corpus.arrays import libriphone
 from phonemes.corpus.arrays.files import examples, files_in, find, listing, only
-from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, read_phoneme_list
+from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, listed_reader
 from phonemes.corpus.arrays.safe_numpy import load
 from phonemes.corpus.arrays.tables import read_column, read_labels
+from phonemes.corpus.params import ArraysParams
 from phonemes.corpus.source import Source, Utterance
 from phonemes.errors import InputError
-from phonemes.inventory import canonical_names
 from phonemes.storage.layout import SPLITS
 
 SUBSETS = {
@@ -36,6 +37,8 @@ SUBSETS = {
     "dev": ("dev-clean",),
     "test": ("test-clean",),
 }
+FLAT = "train.npy"
+SIGNS = (FLAT, *SUBSETS["train"], libriphone.SIGN)  # of the editions' training sets
 
 
 class _Files(NamedTuple):
@@ -45,28 +48,32 @@ class _Files(NamedTuple):
     labels: list[Path] | None
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, arrays: ArraysParams) -> Source:
     """Open the course's files at `path`; frames are read while a split is iterated.
+
+    Args:
+        path: of the files.
+        arrays: how dev is drawn, where an edition has none.
 
     Raises:
         InputError: names the file, what is missing or wrong, and the fix; also while a
             split is read.
     """
     folder = _course_folder(path)
-    flat = (folder / "train.npy").exists()
-    for subset in SUBSETS["train"]:
-        if flat and (folder / subset).exists():
-            raise InputError(f"{folder / 'train.npy'} and {subset} are both there; remove one")
-    files = {split: (_find_flat if flat else _find_tree)(folder, split) for split in SPLITS}
     above = _levels(folder, path)
+    signs = [sign for sign in SIGNS if (folder / sign).exists()]
+    if len(signs) > 1 and not {*signs} <= {*SUBSETS["train"]}:
+        raise InputError(f"{folder / signs[0]} and {signs[-1]} are both there; remove one")
+    if libriphone.SIGN in signs:
+        return libriphone.open_libriphone(folder, above, arrays)
+    flat = FLAT in signs
+    files = {split: (_find_flat if flat else _find_tree)(folder, split) for split in SPLITS}
     if flat:
         _refuse_copies({split: found.features[0] for split, found in files.items()})
     elif order := only("test_order.csv", [folder / "test-clean", *above]):
         files["test"] = _in_order(files["test"], order)
-    if listed := only("phonemes.txt", above):
-        spelled = read_phoneme_list(listed)
-        reader = LabelReader(canonical_names(spelled), spelled)
-    else:
+    reader = listed_reader(above)
+    if reader is None:
         known = chain(files["train"].labels or (), files["dev"].labels or ())
         labels = chain.from_iterable(map(_load_all, known)) if flat else map(load, known)
         reader = LabelReader(guess_phonemes(labels, folder))
@@ -79,19 +86,18 @@ def open_source(path: Path) -> Source:
 
 def _course_folder(path: Path) -> Path:
     """Return the folder at `path`, or up to two below it, that holds an edition."""
-    signs = ("train.npy", *SUBSETS["train"])
     if not path.is_dir():
         raise InputError(f"{path} is not a folder; give the one with the course's files")
     level = [path]
     for _ in range(3):
-        found = [folder for folder in level if any((folder / sign).exists() for sign in signs)]
+        found = [folder for folder in level if any((folder / sign).exists() for sign in SIGNS)]
         if len(found) > 1:
             raise InputError(f"{found[0]} and {found[1]} both hold train data; give one of them")
         if found:
             return found[0]
         level = [child for folder in level for child in sorted(folder.iterdir()) if _is_ours(child)]
     raise InputError(
-        f"{path} and two folders down hold no {' or '.join(signs)}; {path} holds {listing(path)}: "
+        f"{path} and two folders down hold no {' or '.join(SIGNS)}; {path} holds {listing(path)}: "
         "unpack archives and check the path"
     )
 
