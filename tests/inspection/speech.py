@@ -1,0 +1,18 @@
+"""Frames and labels that look like speech: loud phonemes, quiet silence at the ends."""
+
+import numpy as np
+
+PHONEMES = ("SIL", "SPN", "AA1", "T", "S", "N")
+SIL, SPN, AA1, T, S, N = range(6)
+BANDS, PHONES, STRIDE = 4, 12, 10.0  # ms
+
+
+def speech(seed, phones=PHONES):
+    """Return frames, (T, 4) float32, and labels, (T,) int16, of an utterance of about a second."""
+    random = np.random.default_rng(seed)
+    spoken = [int(label) for label in 2 + (random.integers(0, 4) + np.arange(phones)) % 4]
+    lengths = [20, *random.integers(6, 11, phones).tolist(), 20]
+    labels = np.repeat([SIL, *spoken, SIL], lengths).astype(np.int16)
+    levels = np.where(labels == SIL, -8.0, 0.0) + 0.5 * random.normal()
+    frames = levels[:, None] + random.normal(size=(len(labels), BANDS))
+    return frames.astype(np.float32), labels
