@@ -9,7 +9,7 @@ from phonemes.corpus.pack import write_corpus
 from phonemes.corpus.source import Source
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
-from phonemes.storage.layout import CORPUS, FEATURES, HEADER
+from phonemes.storage.layout import CORPUS, DESCRIPTION
 from stages import run
 
 
@@ -40,10 +40,9 @@ def main(params: Params, outputs: Outputs) -> None:
         source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
     )
     computed = None if params.corpus.source == "arrays" else asdict(params.features)
-    header = dict(zip(("id", "label"), source.header, strict=True))
-    for path, facts in ((FEATURES, computed), (HEADER, header)):
-        text = json.dumps(facts, indent=2) + "\n"
-        (folder / path.name).write_text(text, "utf-8", newline="\n")
+    facts = {"source": params.corpus.source, "features": computed, "header": source.header}
+    description = json.dumps(facts, indent=2)
+    (folder / DESCRIPTION.name).write_text(description + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
     for split, summary in summaries.items():
         print(

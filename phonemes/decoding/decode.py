@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from phonemes.decoding.forward_backward import divided_by_prior, smoothed
-from phonemes.decoding.phone_model import PhoneModel, SmoothParams, count_phones
+from phonemes.decoding.phone_model import PhoneModel, SmoothParams, phone_model
 from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.outcomes import FrameScores, score_frames
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import DeviceSplit
+from phonemes.model.phone_counts import PhoneCounts
 from phonemes.model.store import Model
-from phonemes.storage.layout import CORPUS, MODEL
-from phonemes.storage.read import read_labels, read_lengths
+from phonemes.storage.layout import MODEL
 
 
 class Smoothing(NamedTuple):
@@ -35,13 +35,11 @@ class Smoothing(NamedTuple):
         return log_posteriors
 
 
-def read_smoothing(smooth: SmoothParams, classes: int) -> Smoothing | None:
-    """Count the phonemes of the training set; None where nothing is smoothed."""
+def smoothing_of(counts: PhoneCounts, smooth: SmoothParams) -> Smoothing | None:
+    """Return how a model's posteriors are smoothed; None where nothing is."""
     if smooth.lm_scale == 0 and smooth.prior_scale == 0:
         return None
-    lengths = read_lengths(CORPUS, "train")
-    labels = read_labels(CORPUS / "labels/train.npy", int(lengths.sum()), classes)
-    return Smoothing(count_phones(labels, lengths, classes), smooth)
+    return Smoothing(phone_model(counts), smooth)
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from phonemes.errors import InputError, did_you_mean
 from phonemes.features.log_mel import FeatureParams
 from phonemes.inspection.corpus import Bands, Split, band_levels
 from phonemes.schema import build
-from phonemes.storage.layout import CORPUS, FEATURES, NORMALIZED, SPLITS, Frames, Labels
+from phonemes.storage.layout import CORPUS, DESCRIPTION, NORMALIZED, SPLITS, Frames, Labels
 from phonemes.storage.read import (
     read_description,
     read_frames,
@@ -53,12 +53,12 @@ def read_corpus() -> Corpus:
 
 
 def _read_features() -> FeatureParams | None:
-    values = read_description(FEATURES)
+    values = read_description(DESCRIPTION).get("features")
     if values is None:
         return None
     features, problems = build(FeatureParams, values, "features")
     if features is None:
-        raise InputError(f"{FEATURES}: {problems[0]}; delete it and run `dvc repro corpus`")
+        raise InputError(f"{DESCRIPTION}: {problems[0]}; delete it and run `dvc repro corpus`")
     return features
 
 

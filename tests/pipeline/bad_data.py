@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from phonemes.inventory import ARPABET_STRESS
 from phonemes.model.tensor_file import read_tensors, write_tensors
-from phonemes.storage.layout import CONTEXT, CORPUS, MODEL, NORMALIZATION, NORMALIZED
+from phonemes.storage.layout import CONTEXT, CORPUS, DESCRIPTION, MODEL, NORMALIZATION, NORMALIZED
 
 RAW = Path("data/raw/mine")
 LENGTHS = {"train": (7, 5, 6), "dev": (6, 5), "test": (5, 6)}
@@ -1467,6 +1467,10 @@ later_kinds = {
         ),
     },
     "predict": {
+        "a description without the header": (
+            lambda: DESCRIPTION.write_text('{"source": "arrays", "features": null}'),
+            "data/corpus/description.json is damaged (no header); delete it and run `dvc repro`",
+        ),
         "missing test frames": (
             lambda: (NORMALIZED / "test.npy").unlink(),
             "data/normalized/test.npy is missing; run `dvc repro` to make it",
