@@ -36,14 +36,14 @@ def frame_facts(
     """
     digest = hashlib.blake2b(np.array(frames.shape, np.int64).data, digest_size=16)
     sums = BandSums(frames.shape[1])
-    levels = np.empty(len(frames), np.float32)  # mean over bands
+    levels = np.empty(len(frames))  # mean over bands
     equal = np.zeros(len(frames), bool)  # to the frame before
     for start in range(0, len(frames), BLOCK):
         block = np.ascontiguousarray(frames[start : start + BLOCK])
         digest.update(block.data)
         sums.add(block)
         stop = start + len(block)
-        levels[start:stop] = block.mean(1)
+        levels[start:stop] = block.mean(1, dtype=np.float64)
         equal[start + 1 : stop] = (block[1:] == block[:-1]).all(1)
         if start:
             equal[start] = (block[0] == frames[start - 1]).all()

@@ -74,17 +74,9 @@ def utterance_figure(
     shown = frames[: round(MOST_ROWS * ROW / seconds)]
     figure, rows = _figure(len(shown), seconds)
     low, high = np.percentile(shown, LIMITS)
+    limits = low, max(high, low + 1e-6)  # of constant frames
     for row in rows:
-        drawn = row.image.imshow(
-            shown[row.start : row.stop].T,
-            cmap=COLOURS,
-            vmin=low,
-            vmax=max(high, low + 1e-6),  # of constant frames
-            origin="lower",
-            aspect="auto",
-            interpolation="nearest",
-            extent=(row.start * seconds, row.stop * seconds, -0.5, frames.shape[1] - 0.5),
-        )
+        drawn = _draw_frames(row, shown, seconds, limits)
         _name_bands(row.image, features)
         if labels is not None:
             _draw_phonemes(row, runs(labels[: len(shown)]), phonemes, seconds)
@@ -121,6 +113,22 @@ def _figure(count: int, seconds: float) -> tuple[Figure, list[Row]]:
         strip.xaxis.set_major_locator(MultipleLocator(TICK))
         rows.append(Row(start, stop, image, strip))
     return figure, rows
+
+
+def _draw_frames(
+    row: Row, frames: Frames, seconds: float, limits: tuple[float, float]
+) -> AxesImage:
+    """Draw the frames of a row as colours between two levels, the first band at the bottom."""
+    return row.image.imshow(
+        frames[row.start : row.stop].T,
+        cmap=COLOURS,
+        vmin=limits[0],
+        vmax=limits[1],
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(row.start * seconds, row.stop * seconds, -0.5, frames.shape[1] - 0.5),
+    )
 
 
 def _name_bands(axes: Axes, features: FeatureParams | None) -> None:

@@ -17,15 +17,6 @@ from phonemes.inspection.suspicions import Suspicion
 BAR = 12  # characters of the longest bar
 UNLIMITED = 10_000  # characters of a line
 MOST_SHOWN = 10  # copies, or utterances of one reason and split
-REASONS = {  # in full, for readers of the report
-    "constant frames": "frames that do not change",
-    "level": "level far from that of the others",
-    "one label": "one label for all frames",
-    "too long": "a phoneme or pause too long to be right",
-    "too short": "phonemes too short to be spoken",
-    "speaking rate": "extreme speaking rate",
-    "loud silence": "silence that is louder than speech",
-}
 
 
 def as_text(
@@ -249,7 +240,7 @@ def _copy(copies: Copies) -> Text:
 def _suspicions(name: str, split: SplitReport) -> Iterator[RenderableType]:
     for reason, group in groupby(split.suspicions, key=lambda each: each.reason):
         every = list(group)
-        yield Text(f"{name}: {REASONS[reason]} ({len(every):,})", "yellow")
+        yield Text(f"{name}: {reason} ({len(every):,})", "yellow")
         table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
         table.add_column(overflow="fold")
         table.add_column(overflow="fold")

@@ -90,10 +90,12 @@ def _equal_frames(facts: Sequence[Facts], seconds: float) -> Iterator[Suspicion]
     for u, (length, frames, _) in enumerate(facts):
         lasts, start = frames.equal_frames * seconds, frames.equal_start * seconds
         if frames.equal_frames == length > 1:
-            yield Suspicion(u, "constant frames", f"all {length:,} frames are equal", lasts)
+            yield Suspicion(
+                u, "frames that do not change", f"all {length:,} frames are equal", lasts
+            )
         elif lasts >= EQUAL:
             detail = f"{frames.equal_frames:,} equal frames, {lasts:.2f} s from {start:.2f} s"
-            yield Suspicion(u, "constant frames", detail, lasts, start, lasts)
+            yield Suspicion(u, "frames that do not change", detail, lasts, start, lasts)
 
 
 def _levels(facts: Sequence[Facts], deviation: float) -> Iterator[Suspicion]:
@@ -101,7 +103,7 @@ def _levels(facts: Sequence[Facts], deviation: float) -> Iterator[Suspicion]:
     scores = robust_z(levels, LEAST_LEVEL * deviation)
     for u in np.flatnonzero(np.abs(scores) > OUTLIER).tolist():
         detail = f"{levels[u]:.2f}, the median is {np.median(levels):.2f} (z = {scores[u]:.1f})"
-        yield Suspicion(u, "level", detail, float(abs(scores[u])))
+        yield Suspicion(u, "level far from that of the others", detail, float(abs(scores[u])))
 
 
 def _labels(facts: Sequence[Facts], phonemes: Sequence[str], seconds: float) -> Iterator[Suspicion]:
@@ -110,16 +112,18 @@ def _labels(facts: Sequence[Facts], phonemes: Sequence[str], seconds: float) -> 
             continue
         if labels.distinct == 1 and length > 1:
             detail = f"all {length:,} frames are labelled {phonemes[labels.first]}"
-            yield Suspicion(u, "one label", detail, length)
+            yield Suspicion(u, "one label for all frames", detail, length)
         elif labels.excess >= 1:
             lasts, start = labels.excess_frames * seconds, labels.excess_start * seconds
             detail = f"{phonemes[labels.excess_label]} lasts {lasts:.2f} s from {start:.2f} s"
-            yield Suspicion(u, "too long", detail, labels.excess, start, lasts)
+            yield Suspicion(
+                u, "a phoneme or pause too long to be right", detail, labels.excess, start, lasts
+            )
         # half a frame: 0.03 s may be 0.029999 s
         if labels.spoken_runs >= FEWEST and (labels.median_run + 0.5) * seconds < SHORTEST:
             lasts = labels.median_run * seconds
             detail = f"half of its {labels.spoken_runs:,} phonemes last {lasts:.3g} s or less"
-            yield Suspicion(u, "too short", detail, 1 / lasts)
+            yield Suspicion(u, "phonemes too short to be spoken", detail, 1 / lasts)
 
 
 def _rates(facts: Sequence[Facts], seconds: float) -> Iterator[Suspicion]:
@@ -128,7 +132,7 @@ def _rates(facts: Sequence[Facts], seconds: float) -> Iterator[Suspicion]:
     for u in np.flatnonzero((np.abs(scores) > OUTLIER) | (rates > FASTEST)).tolist():
         detail = f"{rates[u]:.1f} phonemes/s, the median is {np.nanmedian(rates):.1f}"
         yield Suspicion(
-            u, "speaking rate", f"{detail} (z = {scores[u]:.1f})", float(abs(scores[u]))
+            u, "extreme speaking rate", f"{detail} (z = {scores[u]:.1f})", float(abs(scores[u]))
         )
 
 
@@ -148,4 +152,4 @@ def _inverted(facts: Sequence[Facts]) -> Iterator[Suspicion]:
     for u in np.flatnonzero(separations < INVERTED).tolist():
         share = 1 - float(separations[u])
         detail = f"louder in {share:.0%} of the pairs of a silent and a spoken frame"
-        yield Suspicion(u, "loud silence", detail, share)
+        yield Suspicion(u, "silence that is louder than speech", detail, share)

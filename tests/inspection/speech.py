@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from phonemes.inspection.corpus import Split, inspect_corpus
+
 PHONEMES = ("SIL", "SPN", "AA1", "T", "S", "N")
 SIL, SPN, AA1, T, S, N = range(6)
 BANDS, PHONES, STRIDE = 4, 12, 10.0  # ms
@@ -16,3 +18,30 @@ def speech(seed, phones=PHONES):
     levels = np.where(labels == SIL, -8.0, 0.0) + 0.5 * random.normal()
     frames = levels[:, None] + random.normal(size=(len(labels), BANDS))
     return frames.astype(np.float32), labels
+
+
+SIZES = {"train": 12, "dev": 10, "test": 11}
+
+
+def made(name, spoil=None, labelled=True):
+    """Return a split of good utterances; `spoil` may change those of a list in place."""
+    seeds = range(100 * len(name), 100 * len(name) + SIZES[name])
+    utterances = [speech(seed) for seed in seeds]
+    if spoil:
+        spoil(utterances)
+    return Split(
+        np.concatenate([frames for frames, _ in utterances]),
+        np.array([len(frames) for frames, _ in utterances]),
+        np.concatenate([labels for _, labels in utterances]) if labelled else None,
+        [f"{name}-{number}" for number in range(len(utterances))],
+        [f"{name}-speaker-{number % 3}" for number in range(len(utterances))],
+    )
+
+
+def splits(**changed):
+    good = {"train": made("train"), "dev": made("dev"), "test": made("test", labelled=False)}
+    return good | changed
+
+
+def inspected(**changed):
+    return inspect_corpus(splits(**changed), PHONEMES, STRIDE)

@@ -2,35 +2,9 @@
 
 import numpy as np
 import pytest
-from inspection.speech import BANDS, PHONEMES, SIL, STRIDE, S, T, speech
+from inspection.speech import BANDS, PHONEMES, SIL, STRIDE, S, T, inspected, made, speech, splits
 
-from phonemes.inspection.corpus import Split, band_levels, inspect_corpus
-
-SIZES = {"train": 12, "dev": 10, "test": 11}
-
-
-def made(name, spoil=None, labelled=True):
-    """Return a split of good utterances; `spoil` may change those of a list in place."""
-    seeds = range(100 * len(name), 100 * len(name) + SIZES[name])
-    utterances = [speech(seed) for seed in seeds]
-    if spoil:
-        spoil(utterances)
-    return Split(
-        np.concatenate([frames for frames, _ in utterances]),
-        np.array([len(frames) for frames, _ in utterances]),
-        np.concatenate([labels for _, labels in utterances]) if labelled else None,
-        [f"{name}-{number}" for number in range(len(utterances))],
-        [f"{name}-speaker-{number % 3}" for number in range(len(utterances))],
-    )
-
-
-def splits(**changed):
-    good = {"train": made("train"), "dev": made("dev"), "test": made("test", labelled=False)}
-    return good | changed
-
-
-def inspected(**changed):
-    return inspect_corpus(splits(**changed), PHONEMES, STRIDE)
+from phonemes.inspection.corpus import band_levels, inspect_corpus
 
 
 def test_sizes_lengths_and_phonemes_are_those_of_the_arrays():
@@ -96,7 +70,7 @@ def test_an_utterance_that_looks_wrong_is_named_in_its_split():
 
     report = inspected(dev=made("dev", spoil))
     (found,) = report.splits["dev"].suspicions
-    assert (found.utterance, found.reason) == (3, "one label")
+    assert (found.utterance, found.reason) == (3, "one label for all frames")
     assert report.splits["train"].suspicions == []
 
 

@@ -5,8 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from inspection.speech import PHONEMES, STRIDE
-from inspection.test_corpus import inspected, made, speech
+from inspection.speech import PHONEMES, STRIDE, inspected, made, speech
 from rich.console import Console
 
 from phonemes.inspection.corpus import Bands, inspect_corpus
@@ -138,7 +137,7 @@ def test_json_has_everything(report):
     assert test["bands"]["constant"] == [2]
     assert values["normalized"]["train"]["deviation"] == [1, 1]
     (found,) = values["splits"]["dev"]["suspicious"]
-    assert (found["utterance"], found["reason"]) == ("dev-3", "one label")
+    assert (found["utterance"], found["reason"]) == ("dev-3", "one label for all frames")
     assert found["speaker"] == "dev-speaker-0"
     assert values["stride_ms"] == STRIDE
 

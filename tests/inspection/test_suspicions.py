@@ -58,7 +58,9 @@ def test_one_label_for_all_frames():
         labels[:] = S
 
     length = len(speech(WRONG)[1])
-    assert_named(suspected(spoil), "one label", f"all {length} frames are labelled S")
+    assert_named(
+        suspected(spoil), "one label for all frames", f"all {length} frames are labelled S"
+    )
 
 
 def stretched(label, frames_of_run):
@@ -76,7 +78,11 @@ def stretched(label, frames_of_run):
     [(T, 55, "T lasts 0.55 s from 0.25 s"), (AA1, 101, "AA1 lasts 1.01 s from 0.25 s")],
 )
 def test_a_phoneme_that_nobody_holds_as_long(label, count, detail):
-    (found,) = [each for each in suspected(stretched(label, count)) if each.reason == "too long"]
+    (found,) = [
+        each
+        for each in suspected(stretched(label, count))
+        if each.reason == "a phoneme or pause too long to be right"
+    ]
     assert (found.utterance, found.detail) == (WRONG, detail)
     assert (found.start, found.seconds) == (0.25, pytest.approx(count / 100))
 
@@ -84,7 +90,9 @@ def test_a_phoneme_that_nobody_holds_as_long(label, count, detail):
 @pytest.mark.parametrize(("label", "count"), [(T, 45), (S, 60), (AA1, 90), (SPN, 90)])
 def test_a_phoneme_that_can_last_as_long(label, count):
     found = suspected(stretched(label, count))
-    assert [each for each in found if each.reason == "too long"] == []
+    assert [
+        each for each in found if each.reason == "a phoneme or pause too long to be right"
+    ] == []
 
 
 def test_phonemes_of_a_frame_or_two():
@@ -93,7 +101,10 @@ def test_phonemes_of_a_frame_or_two():
         labels[spoken] = np.arange(spoken.sum()) // 2 % 4 + 2
 
     found = suspected(spoil)
-    assert [each.reason for each in found] == ["too short", "speaking rate"]
+    assert [each.reason for each in found] == [
+        "phonemes too short to be spoken",
+        "extreme speaking rate",
+    ]
     assert found[0].detail.endswith("phonemes last 0.02 s or less")
     assert "50.0 phonemes/s, the median is 12." in found[1].detail
 
@@ -103,7 +114,7 @@ def test_an_extreme_speaking_rate():
     runs = np.repeat([SIL, *[AA1, S] * 5, SIL], 40).astype(np.int16)  # phonemes of 0.4 s
     facts[WRONG] = facts[WRONG]._replace(labels=label_facts(runs, KINDS))
     (found,) = suspicions(facts, PHONEMES, STRIDE, 4.0)
-    assert (found.utterance, found.reason) == (WRONG, "speaking rate")
+    assert (found.utterance, found.reason) == (WRONG, "extreme speaking rate")
     assert found.detail.startswith("2.5 phonemes/s, the median is 12.")
 
 
@@ -122,7 +133,7 @@ def test_a_level_far_from_the_others_with_and_without_labels():
     facts[WRONG] = facts_of(frames + 6, labels, KINDS)
     for given in (facts, unlabelled(facts)):
         (found,) = suspicions(given, PHONEMES, STRIDE, 4.0)
-        assert (found.utterance, found.reason) == (WRONG, "level")
+        assert (found.utterance, found.reason) == (WRONG, "level far from that of the others")
         assert found.detail.startswith(f"{facts[WRONG].frames.level:.2f}, the median is ")
 
 
@@ -138,7 +149,9 @@ def test_equal_frames():
     def spoil(frames, labels):
         frames[30:45] = frames[30]
 
-    assert_named(suspected(spoil), "constant frames", "15 equal frames, 0.15 s from 0.30 s")
+    assert_named(
+        suspected(spoil), "frames that do not change", "15 equal frames, 0.15 s from 0.30 s"
+    )
 
 
 def test_a_few_equal_frames_are_not_suspected():
@@ -160,9 +173,13 @@ def test_silence_that_is_louder_than_speech():
     def spoil(frames, labels):
         labels[:] = np.where(labels == SIL, N, SIL)
 
-    found = [each for each in suspected(spoil) if each.reason == "loud silence"]
+    found = [
+        each for each in suspected(spoil) if each.reason == "silence that is louder than speech"
+    ]
     assert_named(
-        found, "loud silence", "louder in 100% of the pairs of a silent and a spoken frame"
+        found,
+        "silence that is louder than speech",
+        "louder in 100% of the pairs of a silent and a spoken frame",
     )
 
 
