@@ -27,8 +27,8 @@ from benchmarks.settings import RECIPES
 from benchmarks.studies import STUDIES, Row, rows
 from phonemes.commands.recipe import read_recipe
 from phonemes.context import DataParams, window_starts
-from phonemes.decoding.decode import Smoothing
 from phonemes.decoding.phone_model import SmoothParams, phone_model
+from phonemes.decoding.smoothing import Smoothing
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import DeviceSplit, to_device

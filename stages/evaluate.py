@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.decoding.decode import Smoothing, decode, smoothing_of
+from phonemes.decoding.decode import decode
+from phonemes.decoding.smoothing import Smoothing, smoothing_of
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.architecture import parameter_count

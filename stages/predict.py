@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from phonemes.decoding.decode import decode, smoothing_of
+from phonemes.decoding.decode import decode
+from phonemes.decoding.smoothing import smoothing_of
 from phonemes.errors import InputError
 from phonemes.inference.device import choose_compute
 from phonemes.inference.windows import require_fit, to_device

@@ -8,9 +8,10 @@ from helpers import changed
 from inference.toys import FRAME_ALONE, identity, on_cpu, random_classifier, random_split
 
 from phonemes.context import DataParams
-from phonemes.decoding.decode import Smoothing, decode, smoothing_of
+from phonemes.decoding.decode import decode
 from phonemes.decoding.forward_backward import divided_by_prior, smoothed
 from phonemes.decoding.phone_model import SmoothParams
+from phonemes.decoding.smoothing import Smoothing, smoothing_of
 from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.outcomes import score_frames
