@@ -8,6 +8,8 @@ from phonemes.errors import reported
 
 # each a module here, with a function of that name
 COMMANDS = (
+    "transcribe",
+    "inspect",
     "plan",
     "recipe",
     "compare",

@@ -17,7 +17,7 @@ from phonemes.decoding.phone_model import PhoneModel, SmoothParams, phone_model
 from phonemes.decoding.smoothing import Smoothing
 from phonemes.english import PATH as ENGLISH_PATH
 from phonemes.errors import InputError
-from phonemes.features.log_mel import FeatureParams, label_times
+from phonemes.features.log_mel import FeatureParams, label_times, samples_of
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import to_device
@@ -58,8 +58,7 @@ class Recognizer:
     @property
     def stride(self) -> float:
         """Return the s from one frame to the next."""
-        first, second = label_times(2, self.features)
-        return float(second - first)
+        return samples_of(self.features.stride, self.features) / self.rate
 
     @property
     def start(self) -> float:
@@ -116,7 +115,10 @@ def choose_model(asked_for: str | None) -> Choice:
         return Choice(asked_for, "as asked for")
     if not MODEL.exists():
         return Choice(ENGLISH, f"there is no {MODEL} here")
-    source = load_model(MODEL, torch.device("cpu")).purpose.source
+    try:
+        source = load_model(MODEL, torch.device("cpu")).purpose.source
+    except InputError as error:
+        raise InputError(f"{error}, or take --model {ENGLISH}") from None
     if source == "audio":
         return Choice(str(MODEL), "trained here on recordings")
     what = {"synthetic": "generated speech", "arrays": "frames that were given"}.get(source, source)
