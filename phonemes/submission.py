@@ -1,4 +1,4 @@
-"""Check a file of predictions before it is uploaded: `id,label`, one row a test frame.
+"""Check a file of predictions before it is uploaded: number and label, one row a test frame.
 
 The file is read line by line and never as a whole, whatever it is. Each check names the
 first line that is wrong, from 1 for the header, and what to do.
@@ -16,7 +16,6 @@ from phonemes.errors import InputError, did_you_mean, raise_true_cause
 from phonemes.inventory import comparable
 from phonemes.storage.layout import Spelling
 
-HEADER = ["id", "label"]
 LONGEST = 1_000  # bytes of a line
 SHOWN = 40  # characters of a wrong text in a message
 FAR = 0.25  # total variation distance of two distributions of labels, from which on to warn
@@ -36,6 +35,7 @@ class Check(NamedTuple):
 class Expected:
     """What the file has to be."""
 
+    header: tuple[str, str]  # names of the columns
     rows: int  # N, test frames
     spelling: Spelling  # how the data write the P phonemes
     as_text: bool  # whether phonemes are asked for, or integers
@@ -52,6 +52,7 @@ class _Found:
     """What is in a file: rows, labels, and the first problem of each check."""
 
     def __init__(self, expected: Expected) -> None:
+        self.header = ",".join(expected.header)
         self.wanted = "a phoneme" if expected.as_text else "an integer"
         self.known, self.others = (
             expected.labels(as_text) for as_text in (expected.as_text, not expected.as_text)
@@ -76,10 +77,10 @@ class _Found:
                 cells = self._cells(number, raw)
                 if number > 1:
                     self._row(number, cells)
-                elif cells != HEADER:
-                    self.problem("header", 1, f"{_shown(cells)}, expected {','.join(HEADER)}")
+                elif ",".join(cells) != self.header:
+                    self.problem("header", 1, f"{_shown(cells)}, expected {self.header}")
         if not number:
-            self.problem("header", 1, f"the file is empty, expected {','.join(HEADER)}")
+            self.problem("header", 1, f"the file is empty, expected {self.header}")
 
     def _cells(self, number: int, raw: bytes) -> list[str]:
         """Return the cells of a line; note where it is no UTF-8, or ends in another way."""
@@ -147,7 +148,7 @@ def check_submission(path: Path, expected: Expected) -> list[Check]:
     passed = {
         "encoding": "UTF-8",
         "line ends": "line feeds",
-        "header": ",".join(HEADER),
+        "header": found.header,
         "rows": f"{found.rows:,}, one a test frame",
         "ids": "0 and on, in order",
         "label type": "phonemes" if expected.as_text else "integers",

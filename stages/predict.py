@@ -5,28 +5,15 @@ import pandas as pd
 
 from phonemes.decoding.decode import decode
 from phonemes.decoding.smoothing import smoothing_of
-from phonemes.errors import InputError
 from phonemes.inference.device import choose_compute
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.store import load_model
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
-from phonemes.storage.layout import CORPUS, DESCRIPTION, MODEL, PREDICTIONS
-from phonemes.storage.read import read_description, read_phonemes, read_split_with_lengths
+from phonemes.storage.layout import CORPUS, MODEL, PREDICTIONS
+from phonemes.storage.read import read_header, read_phonemes, read_split_with_lengths
 from stages import run
-
-
-def read_header() -> tuple[str, str]:
-    """Return the names of the columns, as the edition asks for them.
-
-    Raises:
-        InputError: the file that has them is missing or damaged.
-    """
-    match read_description(DESCRIPTION).get("header"):
-        case [str(number), str(label)] if number != label:
-            return number, label
-    raise InputError(f"{DESCRIPTION} is damaged (no header); delete it and run `dvc repro`")
 
 
 def main(params: Params, outputs: Outputs) -> None:

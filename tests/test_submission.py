@@ -9,6 +9,7 @@ from phonemes.errors import InputError
 from phonemes.storage.layout import Spelling
 from phonemes.submission import FAIL, PASS, WARN, Expected, check_submission
 
+HEADER = ("id", "label")
 NAMES = ("[SIL]", "AA", "B")
 GOOD = "id,label\n0,[SIL]\n1,AA\n2,[SIL]\n3,B\n"
 FRAMES = np.array([50, 25, 25])
@@ -18,10 +19,10 @@ FRAMES = np.array([50, 25, 25])
 def checked(tmp_path):
     """Return a function that checks a text, or bytes, for four test frames."""
 
-    def check(content, as_text=True, rows=4, names=NAMES, frames=FRAMES):
+    def check(content, as_text=True, rows=4, names=NAMES, header=HEADER):
         path = tmp_path / "predictions.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        expected = Expected(rows, Spelling(True, names), as_text, frames)
+        expected = Expected(header, rows, Spelling(True, names), as_text, FRAMES)
         return {each.name: each[1:] for each in check_submission(path, expected)}
 
     return check
@@ -53,6 +54,13 @@ def test_what_the_pipeline_writes_passes_every_check(checked):
 )
 def test_what_any_reader_of_csv_takes_passes(checked, content):
     assert {result for result, _ in checked(content).values()} == {PASS}
+
+
+def test_the_header_is_that_of_the_edition(checked):
+    assert failures(checked(GOOD.replace("id,label", "Id,Class"), header=("Id", "Class"))) == {}
+    assert failures(checked(GOOD, header=("Id", "Class"))) == {
+        "header": "line 1: 'id,label', expected Id,Class"
+    }
 
 
 def test_integers_pass_where_integers_are_asked_for(checked):
@@ -162,7 +170,7 @@ def test_an_integer_is_shown_with_its_phoneme(checked):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    expected = Expected(4, Spelling(True, NAMES), True, FRAMES)
+    expected = Expected(HEADER, 4, Spelling(True, NAMES), True, FRAMES)
     with pytest.raises(InputError, match=r"p.csv is missing; run `dvc repro predict` to make it"):
         check_submission(tmp_path / "p.csv", expected)
     with pytest.raises(InputError, match="cannot read"):
@@ -173,7 +181,7 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_large_file_needs_little_memory(checked, tmp_path, line):
     path = tmp_path / "predictions.csv"
     path.write_bytes(b"id,label\n" + line)
-    expected = Expected(4, Spelling(True, NAMES), True, FRAMES)
+    expected = Expected(HEADER, 4, Spelling(True, NAMES), True, FRAMES)
     del line
     tracemalloc.start()
     try:

@@ -27,13 +27,20 @@ def read_expected(params: "Params") -> Expected:
     import numpy as np
 
     from phonemes.storage.layout import CORPUS
-    from phonemes.storage.read import read_labels, read_lengths, read_phonemes, read_spelling
+    from phonemes.storage.read import (
+        read_header,
+        read_labels,
+        read_lengths,
+        read_phonemes,
+        read_spelling,
+    )
 
     classes = len(read_phonemes(CORPUS))
     count = int(read_lengths(CORPUS, "train").sum())
     labels = read_labels(CORPUS / "labels/train.npy", count, classes)
     spelling = read_spelling(CORPUS, classes)
     return Expected(
+        read_header(),
         int(read_lengths(CORPUS, "test").sum()),
         spelling,
         spelling.predicted_as_text(params.predict.label),

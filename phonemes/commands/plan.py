@@ -51,7 +51,8 @@ def read_corpus(params: "Params") -> Corpus | str:
         return "the corpus is not packed yet"
     source = params.corpus.source
     features = None if source == "arrays" else asdict(params.features)
-    if read_description(DESCRIPTION) != {"source": source, "features": features}:
+    packed = read_description(DESCRIPTION)
+    if (packed.get("source"), packed.get("features")) != (source, features):
         return "the corpus was packed with other values of corpus.source or features"
     classes = len(read_phonemes(CORPUS))
     lengths = {split: read_lengths(CORPUS, split) for split in ("train", "dev")}

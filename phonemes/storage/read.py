@@ -16,6 +16,7 @@ from phonemes.errors import InputError, raise_true_cause
 from phonemes.storage.layout import (
     CONTEXT,
     CORPUS,
+    DESCRIPTION,
     NORMALIZED,
     UTTERANCE_COLUMNS,
     Frames,
@@ -187,6 +188,18 @@ def read_description(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{path} is damaged (no description); delete it and run `dvc repro`")
     return values
+
+
+def read_header() -> tuple[str, str]:
+    """Return the names of the columns of predictions, as the edition asks for them.
+
+    Raises:
+        InputError: the file that has them is missing or damaged.
+    """
+    match read_description(DESCRIPTION).get("header"):
+        case [str(number), str(label)] if number != label:
+            return number, label
+    raise InputError(f"{DESCRIPTION} is damaged (no header); delete it and run `dvc repro`")
 
 
 def read_split(split: str, classes: int | None) -> HostSplit:
