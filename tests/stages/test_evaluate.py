@@ -11,13 +11,23 @@ from pipeline.bad_data import get_ready_to_train
 
 from phonemes.inference.device import choose_device
 from phonemes.model.store import TrainedNetwork, load_model, save_model
-from phonemes.storage.layout import CONFUSION, CORPUS, MODEL, PREDICTIONS, SCORES, TABLES
+from phonemes.scoring.predictions import read_predictions
+from phonemes.storage.layout import (
+    CONFUSION,
+    CORPUS,
+    FRAME_PREDICTIONS,
+    MODEL,
+    PREDICTIONS,
+    SCORES,
+    TABLES,
+)
 
-SIX = {
+COMPARED = {
     "accuracy",
     "macro_f1",
     "cross_entropy",
     "top3_accuracy",
+    "phone_error_rate",
     "folded_accuracy",
     "accuracy_without_sil",
 }
@@ -76,9 +86,26 @@ def test_evaluate_json_holds_what_is_compared_between_runs_and_no_more(project):
     results = json.loads(SCORES.read_text())
     assert set(results) <= {"model", "dev", "test"}
     assert set(results["model"]) == {"parameters", "epoch"}
-    assert set(results["dev"]) == SIX
+    assert set(results["dev"]) == COMPARED
     assert all(value == round(value, 4) for value in results["dev"].values())
-    assert results["dev"] == scores_of("dev")["value"].to_dict()
+    values = scores_of("dev")["value"].to_dict()
+    assert {*values} - COMPARED == {"calibration_error"}
+    assert results["dev"] == {name: values[name] for name in results["dev"]}
+
+
+def test_tables_and_predictions_of_frames_agree_with_the_scores(project):
+    speak("a", "b")
+    run_stages("evaluate")
+    folder, lengths = TABLES / "dev", np.load(CORPUS / "lengths/dev.npy")
+    with (folder / FRAME_PREDICTIONS).open("rb") as file:
+        frames = read_predictions(file, lengths.sum(), 71, "")
+    assert np.array_equal(frames.labels, np.load(CORPUS / "labels/dev.npy"))
+    right = frames.labels == frames.predicted
+    assert scores_of("dev")["value"]["accuracy"] == pytest.approx(right.mean(), abs=1e-4)
+    for name in ("phonetic_classes", "boundaries", "speakers", "utterances", "calibration"):
+        assert pd.read_csv(folder / f"{name}.csv")["frames"].sum() == len(right), name
+    errors = pd.read_csv(folder / "phone_errors.csv")["error_rate"][0]
+    assert scores_of("dev")["value"]["phone_error_rate"] == pytest.approx(errors, abs=1e-4)
 
 
 @pytest.mark.parametrize(
