@@ -6,7 +6,13 @@ import click
 
 from phonemes.errors import reported
 
-COMMANDS = ("recipe", "seeds", "rate", "repair")  # each a module here, with a function of that name
+COMMANDS = (
+    "recipe",
+    "seeds",
+    "rate",
+    "report",
+    "repair",
+)  # each a module here, with a function of that name
 
 
 class Subcommands(click.Group):

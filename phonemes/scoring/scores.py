@@ -170,18 +170,29 @@ def intervals(sums: Sums) -> dict[str, Interval]:
     Args:
         sums: of each unit, from `unit_sums`: (S, ...) or (S, ..., P).
     """
-    units = len(sums["frames"])
     totals = {name: values.sum(0) for name, values in sums.items()}
     without_one = scores({name: totals[name] - values for name, values in sums.items()})
-    effective = totals["frames"] ** 2 / (sums["frames"] ** 2).sum(0)
-    quantile = stdtrit(np.maximum(effective - 1, 1), (1 + CONFIDENCE) / 2)
     results = {}
     for name, value in scores(totals).items():
-        others = without_one[name]  # (S, ...)
-        squares = ((others - others.mean(0)) ** 2).sum(0)
-        reach = quantile * np.sqrt((units - 1) / units * squares)
+        reach = interval_reach(without_one[name], sums["frames"])
         highest = np.inf if name in UNBOUNDED else 1.0
         results[name] = Interval(
             value, np.maximum(value - reach, 0.0), np.minimum(value + reach, highest)
         )
     return results
+
+
+def interval_reach(
+    without_one: NDArray[np.float64], frames: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far a score's interval reaches to both sides, (...,); NaN with one unit.
+
+    Args:
+        without_one: (S, ...) the score without each unit.
+        frames: (S, ...) of each unit.
+    """
+    units = len(frames)
+    effective = frames.sum(0) ** 2 / (frames**2).sum(0)
+    quantile = stdtrit(np.maximum(effective - 1, 1), (1 + CONFIDENCE) / 2)
+    squares = ((without_one - without_one.mean(0)) ** 2).sum(0)
+    return quantile * np.sqrt((units - 1) / units * squares)
