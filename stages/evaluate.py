@@ -16,7 +16,6 @@ from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.store import Model, load_model
 from phonemes.params import Params
 from phonemes.scoring.breakdowns import breakdowns
-from phonemes.scoring.figures import confusion_figure, save_png
 from phonemes.scoring.predictions import save_predictions
 from phonemes.scoring.scores import (
     Interval,
@@ -36,7 +35,6 @@ from phonemes.scoring.tables import (
 )
 from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import (
-    CONFUSION,
     CORPUS,
     FRAME_PREDICTIONS,
     MODEL,
@@ -61,7 +59,6 @@ class Evaluation(NamedTuple):
     predictions: Predictions
     scores: dict[str, Interval]
     units: Units  # that the intervals count
-    counts: NDArray[np.int64]  # (P, P) frames by actual and predicted phoneme
     tables: dict[str, pd.DataFrame]  # by the name of their file
 
 
@@ -104,7 +101,7 @@ def evaluate(
         "phonemes": phoneme_table(counts, phonemes),
         "confused_pairs": confused_pairs_table(counts, phonemes, params.evaluate.pairs),
     } | breakdowns(predictions, lengths, utterances, counts, phonemes)
-    return Evaluation(predictions, scores, units, counts, tables)
+    return Evaluation(predictions, scores, units, tables)
 
 
 def write_tables(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
@@ -138,9 +135,9 @@ def summary(name: str, found: Evaluation) -> str:
 
 
 def main(params: Params, outputs: Outputs) -> None:
-    """Write the scores and tables of each labelled split; of dev also a picture and predictions."""
+    """Write the scores and tables of each labelled split; of dev also the predictions of frames."""
     tables = outputs.folder(TABLES)
-    scores, png = outputs.file(SCORES), outputs.file(CONFUSION)
+    scores = outputs.file(SCORES)
     compute = choose_compute(params.runtime.device, params.model.precision)
     model, purpose, facts = load_model(MODEL, compute.device)
     phonemes = read_phonemes(CORPUS)
@@ -153,12 +150,10 @@ def main(params: Params, outputs: Outputs) -> None:
     results: dict[str, dict[str, float]] = {"model": {"parameters": count, "epoch": facts.epoch}}
     results |= {name: compared(each.scores) for name, each in found.items()}
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-    picture = confusion_figure(found["dev"].counts, phonemes, "Confusions on dev")
     for name, each in found.items():
         write_tables(tables / name, each.tables)
         print(summary(name, each))
     save_predictions(tables / "dev" / FRAME_PREDICTIONS, found["dev"].predictions)
-    save_png(picture, png)
     scores.write_text(text, "utf-8", newline="\n")
 
 

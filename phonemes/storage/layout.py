@@ -44,7 +44,6 @@ RATES = Path("metrics/rate.csv")
 SCORES = Path("metrics/evaluate.json")
 TABLES = Path("metrics/tables")
 FRAME_PREDICTIONS = "predictions.npz"  # in the folder of a split in TABLES
-CONFUSION = Path("metrics/confusion.png")
 PREDICTIONS = Path("predictions.csv")
 LOCK = Path("data/.lock")
 

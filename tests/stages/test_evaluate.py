@@ -13,7 +13,6 @@ from phonemes.inference.device import choose_device
 from phonemes.model.store import TrainedNetwork, load_model, save_model
 from phonemes.scoring.predictions import read_predictions
 from phonemes.storage.layout import (
-    CONFUSION,
     CORPUS,
     FRAME_PREDICTIONS,
     MODEL,
@@ -135,10 +134,11 @@ def test_of_one_speaker_there_is_no_interval(project, capsys):
 def test_another_speaker_of_an_utterance_changes_the_intervals_alone(project):
     speak("a", "b")
     run_stages("evaluate")
-    before = SCORES.read_bytes(), CONFUSION.read_bytes(), scores_of("dev")
+    confusions = TABLES / "dev/confusion.csv"
+    before = SCORES.read_bytes(), confusions.read_bytes(), scores_of("dev")
     speak("a", "a", "b")
     run_stages("evaluate")
-    assert (SCORES.read_bytes(), CONFUSION.read_bytes()) == before[:2]
+    assert (SCORES.read_bytes(), confusions.read_bytes()) == before[:2]
     assert scores_of("dev")["value"].equals(before[2]["value"])
     assert not scores_of("dev")["high"].equals(before[2]["high"])
 
@@ -153,13 +153,13 @@ def test_without_labels_of_dev_evaluate_says_what_is_missing(project, test_is_la
     assert stopped("evaluate") == (
         f"error: {labels / 'dev.npy'} is missing; run `dvc repro` to make it"
     )
-    assert not SCORES.exists() and not TABLES.exists() and not CONFUSION.exists()
+    assert not SCORES.exists() and not TABLES.exists()
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "predict"])
 def test_a_model_whose_products_overflow_is_refused_and_nothing_written(project, stage):
     run_stages("evaluate", "predict")
-    before = {path: path.read_bytes() for path in (SCORES, CONFUSION, PREDICTIONS)}
+    before = {path: path.read_bytes() for path in (SCORES, PREDICTIONS)}
     overflow()
     message = stopped(stage)
     assert message.startswith(f"error: {MODEL} gives ")

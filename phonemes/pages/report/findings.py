@@ -27,6 +27,7 @@ FEW_UNITS = 10  # speakers or utterances
 AT_BOUNDARY = 1.5  # share of errors next to a boundary over the share of frames there
 STRESS_ALONE = 0.05  # share of errors
 SILENCE = 0.15  # share of errors between speech and silence
+RARE = 0.02  # share of frames of phonemes that are never found
 SPEAKER_BELOW = 0.05  # accuracy below the mean over speakers
 FEWEST_SPEAKERS = 3  # that have a mean
 MISCALIBRATED = 0.03  # calibration error
@@ -173,10 +174,9 @@ def few_units(run: Run) -> Finding | None:
         return None
     return Finding(
         "Scores",
-        f"Accuracy on dev is {number(row['value'])}; for other speakers like these it lies between "
-        f"{number(row['low'])} and {number(row['high'])}, since dev has {row['units']:g} "
-        f"{row['unit']} only.",
-        "To compare two runs, use `phonemes report A B`: the same speakers are in both.",
+        f"Dev has {row['units']:g} {row['unit']} only: for others like them, accuracy may lie "
+        f"anywhere from {number(row['low'])} to {number(row['high'])} (95 % interval).",
+        f"Compare runs with `phonemes report A B`: the same {row['unit']} are in both.",
     )
 
 
@@ -269,14 +269,13 @@ def never_found(run: Run) -> Finding | None:
     if lost.empty:
         return None
     share = lost["support"].sum() / table["support"].sum()
-    weights = run.param("train", "class_weights")
-    advice = "train.class_weights: sqrt finds more of them, and costs accuracy."
+    rare = share <= RARE and run.param("train", "class_weights") == "none"
     return Finding(
-        "Rare phonemes",
+        "Never found",
         f"{len(lost)} of the {len(occurring)} phonemes that occur "
         f"{'is' if len(lost) == 1 else 'are'} never found, {percent(share)} of all frames: "
         f"{named(lost['phoneme'].tolist())}.",
-        advice if weights == "none" else "",
+        "train.class_weights: sqrt favours rare phonemes, and costs accuracy." if rare else "",
     )
 
 

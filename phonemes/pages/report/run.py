@@ -118,7 +118,7 @@ class Run:
     history: pd.DataFrame | None
     tables: dict[str, dict[str, pd.DataFrame]]  # by split and name
     missing: tuple[str, ...]  # names of dev's tables that the run does not have
-    changed_since: tuple[str, ...]  # parameters that are others than those of its results
+    changed_since: tuple[str, ...]  # parameters that dvc.lock has with other values
 
     @property
     def name(self) -> str:
@@ -199,7 +199,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _changed_since(files: Files, params: dict[str, Any]) -> list[str]:
-    """Return the parameters that dvc.lock has with other values: those results were made with."""
+    """Return the parameters that dvc.lock has with other values, if DVC made the results."""
     try:
         stages = _mapping(files, LOCKFILE).get("stages", {})
     except InputError:  # no dvc.lock, where stages were run without DVC
