@@ -6,13 +6,8 @@ import click
 
 from phonemes.errors import reported
 
-COMMANDS = (
-    "recipe",
-    "seeds",
-    "rate",
-    "report",
-    "repair",
-)  # each a module here, with a function of that name
+# each a module here, with a function of that name
+COMMANDS = ("recipe", "seeds", "rate", "report", "repair")
 
 
 class Subcommands(click.Group):

@@ -180,7 +180,7 @@ def few_units(run: Run) -> Finding | None:
     )
 
 
-def test_differs(run: Run) -> Finding | None:
+def splits_differ(run: Run) -> Finding | None:
     """Compare test with the interval of dev."""
     test = run.score("accuracy", "test")
     scores = run.dev["scores"].set_index("score")
@@ -393,6 +393,6 @@ def number_of_phones(run: Run) -> Finding | None:
 
 RULES: Sequence[Callable[[Run], Finding | None]] = (
     overfitting, still_rising, best_epoch_early, loss_rises, rate_too_high, rate_ends_high,
-    few_units, test_differs, at_boundaries, stress_alone, within_classes, silence, never_found,
+    few_units, splits_differ, at_boundaries, stress_alone, within_classes, silence, never_found,
     most_frequent, speakers_below, miscalibrated, number_of_phones,
 )  # fmt: skip

@@ -108,8 +108,8 @@ def warnings(run: Run) -> list[str]:
         found.append(f"{run.name} has no tables of {names}: {run.files.advice()}.")
     if run.changed_since:
         found.append(
-            f"params.yaml and dvc.lock of {run.name} differ in {text.named(run.changed_since)}: its "
-            "results may have been made with other values. `dvc repro` makes them anew."
+            f"params.yaml and dvc.lock of {run.name} differ in {text.named(run.changed_since)}: "
+            "the results may have been made with other values. `dvc repro` makes them anew."
         )
     return found
 

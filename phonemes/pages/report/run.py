@@ -4,6 +4,7 @@ Tables that a stage has not written yet, or wrote in an older version without, a
 listed as missing: a page shows what there is.
 """
 
+import errno
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,30 +82,32 @@ class RevisionFiles:
     def __init__(self, name: str) -> None:
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
-        from dvc.scm import NoSCM
 
         self.name = name
         try:
             self._files = DVCFileSystem(".", rev=name)
-            scm = self._files.repo.scm
+            self._files.info("")  # opens the repository: only then is a name looked up
         except DvcException as error:
             raise InputError(
                 f"cannot read {name!r}: {error}; give a git revision or a DVC experiment, as "
                 "`git log` and `dvc exp list` show them"
             ) from None
-        if isinstance(scm, NoSCM):
-            raise InputError(f"cannot read {name!r}: this folder is in no git repository")
 
     def open(self, path: Path) -> BinaryIO:
         """Open a file; see `Files`."""
-        return self._files.open(path.as_posix(), "rb")
+        from dvc.exceptions import DvcException
+        from dvc_data.index import DataIndexDirError
+
+        try:
+            return self._files.open(path.as_posix(), "rb")
+        except (DataIndexDirError, DvcException) as error:  # a folder is in no cache and remote
+            raise FileNotFoundError(errno.ENOENT, str(error), str(path)) from None
 
     def advice(self) -> str:
         """Return how a file is got or made."""
         return (
-            "DVC's cache and remote lack it, or this revision is older than it: `dvc fetch "
-            f"--all-commits` or `dvc exp pull` may get it, or check {self.name} out and run "
-            "`dvc repro`"
+            "`dvc fetch --all-commits` or `dvc exp pull` gets what DVC's cache lacks; `dvc repro` "
+            f"with {self.name} checked out makes what it never had"
         )
 
 

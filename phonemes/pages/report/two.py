@@ -107,13 +107,13 @@ def verdict(found: Paired, score: str, before: str, after: str) -> str:
         start = f"{after} is {'better' if better else 'worse'} than {before}"
     else:
         start = f"{before} and {after} do not differ by more than noise"
-    kind = found.kind if found.units > 1 else found.kind.removesuffix("s")
     if found.units == 1:
-        return f"{start}: {signed(found.value)}; one of the {kind} alone gives no interval."
+        one = found.kind.removesuffix("s")
+        return f"{start}, as far as one {one} tells: {signed(found.value)}."
     return (
         f"{start}: {signed(found.value)}, 95 % interval {signed(found.low)} to "
-        f"{signed(found.high)} over {found.units} {kind}. {after} is better for {found.better} "
-        f"of them; probability of improvement {number(found.improvement)}."
+        f"{signed(found.high)} over {found.units} {found.kind}. {after} is better for "
+        f"{found.better} of them; probability of improvement {number(found.improvement)}."
     )
 
 

@@ -85,13 +85,13 @@ def extremes(run: Run) -> Extremes:
     table = run.dev.get("utterances")
     path = TABLES / "dev" / FRAME_PREDICTIONS
     if table is None or table.empty:
-        return Extremes((), (), f"this run has no table of utterances: {run.files.advice()}")
+        return Extremes((), (), f"This run has no table of utterances: {run.files.advice()}.")
     count = int(table["frames"].sum())
     try:
         with run.files.open(path) as file:
             frames = read_predictions(file, count, len(run.phonemes), f"{path} of {run.name}")
     except FileNotFoundError:
-        return Extremes((), (), f"{path} is not there: {run.files.advice()}")
+        return Extremes((), (), f"The run has no {path}: {run.files.advice()}.")
     features = read_features(run)
     starts = np.cumsum(table["frames"]) - table["frames"]
     long = table.assign(start=starts).query("phones >= @FEWEST_PHONES")
@@ -108,14 +108,14 @@ def _note(run: Run, strips: Sequence[Strip]) -> str:
     """Return what strips lack."""
     notes = []
     if not strips:
-        notes.append(f"there are no two utterances of {FEWEST_PHONES} phones or more")
+        notes.append(f"There are no two utterances of {FEWEST_PHONES} phones or more.")
     if any(not each.picture for each in strips):
-        notes.append(f"{CORPUS / 'frames/dev.npy'} of this run is not there: {run.files.advice()}")
+        notes.append(f"The run has no {CORPUS / 'frames/dev.npy'}: {run.files.advice()}.")
     if run.params.get("corpus", {}).get("source") == "audio" and any(
         not each.sound for each in strips
     ):
-        notes.append("recordings that were not found, or are others by now, have no sound here")
-    return "; ".join(notes).capitalize()
+        notes.append("Recordings that were not found, or are others by now, have no sound here.")
+    return " ".join(notes)
 
 
 def read_features(run: Run) -> FeatureParams | None:
