@@ -25,7 +25,7 @@ from phonemes.pages.report.charts import Tick
 from phonemes.pages.report.run import Run
 from phonemes.schema import build
 from phonemes.scoring.predictions import FramePredictions, read_predictions
-from phonemes.storage.layout import CORPUS, FEATURES, FRAME_PREDICTIONS, TABLES, Frames
+from phonemes.storage.layout import CORPUS, DESCRIPTION, FRAME_PREDICTIONS, TABLES, Frames
 from phonemes.transcription.transcript import runs
 
 EACH = 3  # best utterances, and worst ones
@@ -121,11 +121,11 @@ def _note(run: Run, strips: Sequence[Strip]) -> str:
 def read_features(run: Run) -> FeatureParams | None:
     """Return how frames were computed; None where they were given, or nothing tells."""
     try:
-        with run.files.open(FEATURES) as file:
-            values = json.loads(file.read())
-    except (OSError, ValueError):
+        with run.files.open(DESCRIPTION) as file:
+            values = json.loads(file.read())["features"]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    found: FeatureParams | None = build(FeatureParams, values)[0] if values else None
+    found: FeatureParams | None = build(FeatureParams, values)[0]
     return found
 
 

@@ -13,7 +13,14 @@ from phonemes.scoring.breakdowns import breakdowns
 from phonemes.scoring.predictions import save_predictions
 from phonemes.scoring.scores import Predictions, independent_units, intervals, unit_sums
 from phonemes.scoring.tables import confusion_counts, confusion_table, phoneme_table, score_table
-from phonemes.storage.layout import CORPUS, FEATURES, FRAME_PREDICTIONS, HISTORY, SCORES, TABLES
+from phonemes.storage.layout import (
+    CORPUS,
+    DESCRIPTION,
+    FRAME_PREDICTIONS,
+    HISTORY,
+    SCORES,
+    TABLES,
+)
 
 FEATURE_VALUES = {
     "sample_rate": 16000, "frame_width": 25.0, "stride": 10.0, "bands": 8, "low": 20.0,
@@ -85,7 +92,8 @@ def write_run(made: Made = DEFAULT, folder: Path = Path()) -> None:
     (folder / CORPUS / "frames").mkdir(parents=True, exist_ok=True)
     frames = np.random.default_rng(0).normal(size=(lengths.sum(), 8)).astype(np.float32)
     np.save(folder / CORPUS / "frames/dev.npy", frames)
-    (folder / FEATURES).write_text(json.dumps(FEATURE_VALUES if made.mel else None))
+    described = {"source": "arrays", "features": FEATURE_VALUES if made.mel else None}
+    (folder / DESCRIPTION).write_text(json.dumps(described))
 
 
 def here() -> Run:
