@@ -128,9 +128,9 @@ def unit_sums(
     return sums
 
 
-def confidence_bins(confidence: NDArray[np.floating]) -> NDArray[np.int64]:
+def confidence_bins(confidence: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Return the bin of each confidence, (N,) in [0, BINS)."""
-    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    return np.minimum((confidence * BINS).astype(np.uint8), BINS - 1)
 
 
 def scores(sums: Sums) -> dict[str, NDArray[np.float64]]:

@@ -78,7 +78,7 @@ def report(run: Run) -> str:
         calibration=None if calibration is None else reliability(run, calibration),
         bins=rows(run, "calibration"),
         curves=curves([run]),
-        stacked=bool(run.param("stacking", "folds")),
+        changed_later=changed_later(run),
         utterances=extremes(run),
         fewest_phones=FEWEST_PHONES,
         parameters=parameters(run),
@@ -256,6 +256,16 @@ def _curve(
             lines.append(Line(named, next(looks), epochs, values, tips=tips))
     last = "; ".join(f"{line.name} from {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines)
     return chart(title, lines, "epoch", unit, f"{title} over epochs: {last}", note)
+
+
+def changed_later(run: Run) -> str:
+    """Return what the scores have that the curves of training lack; "" for nothing."""
+    later = (
+        ("stacking", "folds", "stacking"),
+        ("smooth", "lm_scale", "smoothing over time"),
+        ("smooth", "prior_scale", "division by the prior"),
+    )
+    return " and ".join(what for section, name, what in later if run.param(section, name))
 
 
 def parameters(run: Run) -> list[tuple[str, str]]:

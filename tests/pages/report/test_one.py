@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -12,7 +13,14 @@ from pages.report.made import Made, here, write_run
 
 from phonemes.inventory import ARPABET_PLAIN, TIMIT
 from phonemes.pages.report.matrix import confusion_matrix
-from phonemes.pages.report.one import mistakes, phoneme_groups, report, score_rows, speakers
+from phonemes.pages.report.one import (
+    changed_later,
+    mistakes,
+    phoneme_groups,
+    report,
+    score_rows,
+    speakers,
+)
 from phonemes.storage.layout import HISTORY, TABLES
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -224,3 +232,20 @@ def test_the_script_tells_what_is_under_the_pointer_and_next_to_it():
     assert pointed == ["D → T: 15 frames, 18.8 % of D", "stops → stops: 75 frames, 93.8 % of stops"]
     assert after[0] == "D → D: 60 frames, 75.0 % of D"
     assert cursor == {"x": 2, "y": 2, "visibility": "visible"}
+
+
+@pytest.mark.parametrize(
+    ("folds", "scales", "text"),
+    [
+        (0, (0, 0), ""),
+        (3, (0, 0), "stacking"),
+        (0, (1, 0), "smoothing over time"),
+        (3, (0, 0.2), "stacking and division by the prior"),
+    ],
+)
+def test_the_page_says_what_the_curves_of_training_lack(run, folds, scales, text):
+    smooth = dict(zip(("lm_scale", "prior_scale"), scales, strict=True))
+    params = run.params | {"stacking": {"folds": folds}, "smooth": smooth}
+    run = replace(run, params=params)
+    assert changed_later(run) == text
+    assert ("The curves are without" in report(run)) == bool(text)
