@@ -91,31 +91,31 @@ def unit_sums(
     labels, predicted = predictions.labels, predictions.predicted
     unit = np.repeat(units.of_utterance, lengths)  # (N,)
     right = labels == predicted
+    excess = predictions.confidence - right
 
     def total(values: NDArray, of: NDArray[np.int64] = unit) -> NDArray[np.float64]:
         return np.bincount(of, values, units.number).astype(np.float64)
 
-    def by_phoneme(classes: Labels, rows: NDArray) -> NDArray[np.float64]:
-        cells = unit[rows] * len(phonemes) + classes[rows]
-        counts = np.bincount(cells, minlength=units.number * len(phonemes))
-        return counts.reshape(units.number, len(phonemes)).astype(np.float64)
+    def by_class(
+        classes: NDArray,
+        size: int,
+        rows: NDArray | slice = slice(None),
+        values: NDArray | None = None,
+    ) -> NDArray[np.float64]:
+        cells = unit[rows] * size + classes[rows]
+        sums = np.bincount(cells, values, units.number * size)
+        return sums.reshape(units.number, size).astype(np.float64)
 
-    def by_confidence(values: NDArray) -> NDArray[np.float64]:
-        cells = unit * BINS + confidence_bins(predictions.confidence)
-        counts = np.bincount(cells, values, units.number * BINS)
-        return counts.reshape(units.number, BINS).astype(np.float64)
-
-    everywhere = np.ones(len(labels), bool)
     errors = phone_errors(labels, predicted, lengths)
     sums = {
-        "frames": total(everywhere),
+        "frames": total(np.ones(len(labels), bool)),
         "right": total(right),
         "top3": total(predictions.top3),
         "loss": total(predictions.loss),
-        "support": by_phoneme(labels, everywhere),
-        "claimed": by_phoneme(predicted, everywhere),
-        "hits": by_phoneme(labels, right),
-        "excess": by_confidence(predictions.confidence - right),
+        "support": by_class(labels, len(phonemes)),
+        "claimed": by_class(predicted, len(phonemes)),
+        "hits": by_class(labels, len(phonemes), right),
+        "excess": by_class(confidence_bins(predictions.confidence), BINS, values=excess),
         "phones": total(errors.phones, units.of_utterance),
         "phone_errors": total(errors.total, units.of_utterance),
     }
