@@ -17,7 +17,7 @@ from phonemes.decoding.phone_model import PhoneModel, SmoothParams, phone_model
 from phonemes.decoding.smoothing import Smoothing
 from phonemes.english import PATH as ENGLISH_PATH
 from phonemes.errors import InputError
-from phonemes.features.log_mel import FeatureParams, label_times
+from phonemes.features.log_mel import FeatureParams, label_times, samples_of
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import to_device
@@ -58,8 +58,7 @@ class Recognizer:
     @property
     def stride(self) -> float:
         """Return the s from one frame to the next."""
-        first, second = label_times(2, self.features)
-        return float(second - first)
+        return samples_of(self.features.stride, self.features) / self.rate
 
     @property
     def start(self) -> float:

@@ -18,7 +18,8 @@ from phonemes.features.sound import RATES, Sound, resample
 from phonemes.storage.layout import Frames
 from phonemes.transcription.blocks import blocks, framed
 from phonemes.transcription.recognizer import ENGLISH, SMOOTH, Recognizer, open_recognizer
-from phonemes.transcription.transcript import Segment, Track, Transcript, runs
+from phonemes.transcription.segments import Segment, Track, runs
+from phonemes.transcription.transcript import Transcript
 
 BATCH = 8  # blocks at once: more are faster, and need 50 MB each while they are smoothed
 

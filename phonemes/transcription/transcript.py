@@ -1,40 +1,14 @@
-"""The phonemes of a recording, with their times, and what they were decided from.
+"""The phonemes of a recording, as people want to see them: a table, a picture, pandas."""
 
-S samples, T frames, C mel bands, P phonemes of a recording. Frame t stands for the time from
-`Track.start` + t * `Track.stride` to one stride later.
-"""
-
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from phonemes.storage.layout import Frames
+from phonemes.transcription.segments import Segment as Segment
+from phonemes.transcription.segments import Track as Track
+from phonemes.transcription.segments import runs as runs
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class Segment(NamedTuple):
-    """A phoneme or a word of a recording."""
-
-    start: float  # s from the beginning of the recording
-    end: float  # s
-    label: str  # a phoneme as the model names it, or a word
-    confidence: float  # 0 to 1, mean posterior of the label over its frames
-
-
-class Track(NamedTuple):
-    """What a transcript was decided from, frame by frame."""
-
-    start: float  # s where the time of the first frame begins
-    stride: float  # s from one frame to the next
-    frames: Frames  # (T, C) log-mel, not normalized
-    log_posteriors: NDArray[np.float32]  # (T, P) of each frame, smoothed if the transcript is
-    phonemes: tuple[str, ...]  # (P,) in label order
 
 
 @dataclass(frozen=True)
@@ -65,9 +39,10 @@ class Transcript:
 
         return pd.DataFrame(self.phones, columns=["start", "end", "phoneme", "confidence"])
 
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture that a notebook shows; None, so that it prints, without a track."""
+        if self.track is None:
+            return None
+        from phonemes.transcription.picture import png  # not above: matplotlib
 
-def runs(labels: Sequence[int] | NDArray[np.integer]) -> list[tuple[int, int]]:
-    """Return where each run of equal labels, (T,), starts and ends, as frames [start, end)."""
-    label = np.asarray(labels)
-    bounds = np.flatnonzero(np.diff(label, prepend=-1, append=-1) != 0).tolist()
-    return [*pairwise(bounds)]
+        return png(self.phones, self.duration, self.track)

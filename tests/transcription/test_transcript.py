@@ -1,6 +1,7 @@
 import numpy as np
 
-from phonemes.transcription.transcript import Segment, Transcript, runs
+from phonemes.transcription.segments import Segment, runs
+from phonemes.transcription.transcript import Transcript
 
 HELLO = Transcript(
     (Segment(0.0, 0.25, "SIL", 0.99), Segment(0.25, 0.31, "HH", 0.5)), 0.31, "english"

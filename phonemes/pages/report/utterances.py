@@ -26,7 +26,7 @@ from phonemes.pages.report.run import Run
 from phonemes.schema import build
 from phonemes.scoring.predictions import FramePredictions, read_predictions
 from phonemes.storage.layout import CORPUS, DESCRIPTION, FRAME_PREDICTIONS, TABLES, Frames
-from phonemes.transcription.transcript import runs
+from phonemes.transcription.segments import runs
 
 EACH = 3  # best utterances, and worst ones
 FEWEST_PHONES = 5  # of an utterance that is shown; shorter ones are best or worst by chance
