@@ -172,7 +172,7 @@ def check_whole_epochs(path: Path, undisturbed: Path) -> None:
     """Assert that a history holds a header and the first epochs of an undisturbed run."""
     assert path.read_bytes().endswith(b"\n"), f"{path} ends within a line"
     found, wanted = history(path), history(undisturbed)
-    assert 1 < len(found) and found == wanted[: len(found)], f"{path} holds other epochs"
+    assert len(found) > 1 and found == wanted[: len(found)], f"{path} holds other epochs"
 
 
 @pytest.fixture(scope="module")
