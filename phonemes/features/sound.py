@@ -17,6 +17,11 @@ _RATES = range(1000, 400_001)  # Hz; any other rate in a header means that it is
 # of libsndfile; of others, some lossy, nothing says whether a file is whole
 _FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "NIST", "FLAC")
 _CANCELLED = 0.1  # of the level that independent channels have when averaged
+# bytes of samples that a file of any size may hold, and for each of its own: sound becomes
+# up to 20 times as large, but silence of FLAC 18,000 times
+_SMALL, _EXPANSION = 2**28, 64
+_UNDECLARED = 2**60  # bytes; libsndfile takes the largest number for an unknown one
+_LOUDEST = 8.0  # full scale is 1: floats of a file beyond are no sound, or integers
 
 
 class Sound(NamedTuple):
@@ -41,15 +46,16 @@ def read_sound(path: Path) -> Sound:
     try:
         with soundfile.SoundFile(path) as file:
             rate, declared, kind = file.samplerate, file.frames, file.format
+            _refuse_content(path, kind, 4 * declared * file.channels)
             samples = file.read(dtype="float32", always_2d=True)  # (S, channels)
         missing = missing_bytes(path)
+    except InputError:
+        raise
     except (OSError, ValueError, MemoryError, soundfile.SoundFileError) as error:
         raise_true_cause(_system_error(path) or error, path)
         raise InputError(
             f"cannot read {path}: {error}; expected whole wav, flac or uncompressed NIST sphere"
         ) from None
-    if kind not in _FORMATS:
-        raise InputError(f"{path} is {kind} by its content; convert it to wav or flac")
     if missing or len(samples) < declared:
         raise InputError(
             f"{path} is cut short: its header declares more sound than the {len(samples)} samples "
@@ -59,6 +65,12 @@ def read_sound(path: Path) -> Sound:
         raise InputError(f"{path} claims {rate} samples a second; is it damaged?")
     if not np.isfinite(samples).all():
         raise InputError(f"{path} holds samples that are no finite numbers; write it again")
+    loudest = max(samples.max(initial=0.0), -samples.min(initial=0.0))
+    if loudest > _LOUDEST:
+        raise InputError(
+            f"{path} reaches {loudest:g}, where full scale is 1; were 16-bit values written as "
+            "floats? Divide them by 32,768"
+        )
     mean = samples.mean(axis=1)  # (S,)
     if _cancel(samples, mean):
         raise InputError(
@@ -66,6 +78,28 @@ def read_sound(path: Path) -> Sound:
             "one has its polarity reversed: invert it, or keep one channel"
         )
     return Sound(mean, rate)
+
+
+def _refuse_content(path: Path, kind: str, size: int) -> None:
+    """Refuse a format that does not tell whether a file is whole, and absurd amounts of sound.
+
+    Args:
+        path: of the file.
+        kind: its format, as libsndfile names it.
+        size: bytes of the samples that it declares.
+    """
+    if kind not in _FORMATS:
+        raise InputError(f"{path} is {kind} by its content; convert it to wav or flac")
+    if size > _UNDECLARED:
+        raise InputError(
+            f"{path} does not declare how much sound it holds, as FLAC that was written to a "
+            "pipe; write it to a file, as with `ffmpeg -i OLD.flac NEW.flac`"
+        )
+    if size > max(_SMALL, _EXPANSION * path.stat().st_size):
+        raise InputError(
+            f"{path}: its header declares {size / 2**30:,.1f} GiB of samples, but it has "
+            f"{path.stat().st_size / 2**20:,.1f} MiB; it is damaged, or hardly holds any sound"
+        )
 
 
 def _cancel(samples: NDArray[np.float32], mean: NDArray[np.float32]) -> bool:
