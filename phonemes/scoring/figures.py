@@ -5,9 +5,11 @@ other: mistakes gather near the diagonal. The picture is the project's: a user's
 matplotlibrc, styles and fonts do not reach it.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+os.environ["MPLBACKEND"] = "agg"  # matplotlib refuses a notebook's when it is imported elsewhere
 import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -1,10 +1,14 @@
 """The picture of a confusion matrix names every phoneme and shows every share, for every user."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from helpers import ROOT
 from matplotlib import font_manager, style
 from matplotlib.text import Text
 from scoring.confusions import NAMES, in_order, random_counts
@@ -96,3 +100,11 @@ def test_every_text_is_in_the_font_that_comes_with_matplotlib(counts):
 
 def test_a_phonemes_name_is_no_formula(counts, tmp_path):
     assert png(counts, tmp_path, ("SIL", r"$\frac$", "$T", "a_0^"))  # is not parsed
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
+def test_the_backend_of_a_notebook_that_starts_the_stage_does_not_matter(backend):
+    command = [sys.executable, "-c", "import phonemes.scoring.figures"]
+    environment = os.environ | {"MPLBACKEND": backend}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
