@@ -16,7 +16,7 @@ import filecmp
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, combinations, repeat
+from itertools import chain, combinations, pairwise, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, read_phoneme_list
 from phonemes.corpus.arrays.safe_numpy import load
 from phonemes.corpus.arrays.tables import read_column, read_labels
-from phonemes.corpus.source import Source, Utterance, check_name
+from phonemes.corpus.source import Source, Utterance, check_name, composed
 from phonemes.errors import InputError
 from phonemes.inventory import canonical_names
+from phonemes.storage.inputs import refuse_ignored
 from phonemes.storage.layout import SPLITS
 
 SUBSETS = {
@@ -42,7 +43,11 @@ class _Files(NamedTuple):
     """Where a split is: one path each of a flat edition, one an utterance of a tree."""
 
     features: list[Path]
-    labels: list[Path] | None
+    labels: list[Path] | None  # one for each of the features
+
+    def all(self) -> list[Path]:
+        """Return what is read of a split."""
+        return [*self.features, *(self.labels or ())]
 
 
 def open_source(path: Path) -> Source:
@@ -59,11 +64,14 @@ def open_source(path: Path) -> Source:
             raise InputError(f"{folder / 'train.npy'} and {subset} are both there; remove one")
     files = {split: (_find_flat if flat else _find_tree)(folder, split) for split in SPLITS}
     above = _levels(folder, path)
+    order = None if flat else _only("test_order.csv", [folder / "test-clean", *above])
+    listed = _only("phonemes.txt", above)
+    refuse_ignored([*filter(None, (order, listed)), *chain(*map(_Files.all, files.values()))])
     if flat:
         _refuse_copies({split: found.features[0] for split, found in files.items()})
-    elif order := _only("test_order.csv", [folder / "test-clean", *above]):
+    if order:
         files["test"] = _in_order(files["test"], order)
-    if listed := _only("phonemes.txt", above):
+    if listed:
         spelled = read_phoneme_list(listed)
         reader = LabelReader(canonical_names(spelled), spelled)
     else:
@@ -181,14 +189,20 @@ def _find_tree(folder: Path, split: str) -> _Files:
     if split == "test" and not (folder / "test-clean/transcript").exists():
         return _Files(features, None)
     labels = [file for name in subsets for file in _npy_files(folder, f"{name}/transcript")]
-    wanted = [_transcript(file) for file in features]
-    if unlabelled := set(wanted) - set(labels):
+    by_name = {_composed(file): file for file in labels}
+    wanted = [_composed(_transcript(file)) for file in features]
+    if unlabelled := set(wanted) - set(by_name):
         raise InputError(f"{_examples(unlabelled)} missing; every mfcc file needs a transcript")
-    if orphans := set(labels) - set(wanted):
+    if orphans := set(by_name) - set(wanted):
         raise InputError(
             f"{_examples(orphans)} without a file of the same name in mfcc; add or delete"
         )
-    return _Files(features, wanted)
+    return _Files(features, [by_name[name] for name in wanted])
+
+
+def _composed(path: Path) -> Path:
+    """Return a path whose name is in NFC; `phonemes.corpus.source.composed` says why."""
+    return path.with_name(composed(path.name))
 
 
 def _transcript(features: Path) -> Path:
@@ -201,31 +215,40 @@ def _examples(paths: Iterable[Path]) -> str:
 
 
 def _npy_files(folder: Path, name: str) -> list[Path]:
-    """Return the .npy files of a folder in the order of their names."""
+    """Return the .npy files of a folder in the order of their names in NFC."""
     inside = _find(folder, name)
-    files = sorted(file for file in inside.glob("*.npy") if not file.name.startswith("."))
+    files = sorted(
+        (file for file in inside.glob("*.npy") if not file.name.startswith(".")), key=_composed
+    )
     for file in files:
         check_name(file.name, str(file))
+    for file, other in pairwise(files):
+        if _composed(file) == _composed(other):
+            raise InputError(f"{file} and {other.name} are one name in two forms; keep one")
     # only links are resolved: there may be 260,000 files
     return [_contained(file, folder) if file.is_symlink() else file for file in files]
 
 
 def _in_order(files: _Files, order: Path) -> _Files:
     """Return the test files in the order of the names in a CSV file's first column."""
-    by_name = {file.stem: file for file in files.features}
-    features: dict[Path, None] = {}  # an ordered set
+    places = {composed(file.stem): place for place, file in enumerate(files.features)}
+    ordered: dict[int, None] = {}  # an ordered set
     for row, name in enumerate(read_column(order)):
-        stem = name.removesuffix(".npy")
-        if stem not in by_name:  # a name is only looked up, so it cannot lead elsewhere
+        place = places.get(composed(name.removesuffix(".npy")))
+        if place is None:  # a name is only looked up, so it cannot lead elsewhere
             raise InputError(
                 f"{order}, row {row}: there is no {name[:100]!r} in test-clean/mfcc; add or delete"
             )
-        if by_name[stem] in features:
+        if place in ordered:
             raise InputError(f"{order}, row {row}: {name!r} is listed twice; remove one")
-        features[by_name[stem]] = None
-    if unlisted := set(files.features) - set(features):
+        ordered[place] = None
+    if unlisted := [file for place, file in enumerate(files.features) if place not in ordered]:
         raise InputError(f"{_examples(unlisted)} not in {order}; add or delete")
-    return _Files([*features], None if files.labels is None else [*map(_transcript, features)])
+    features, labels = files
+    return _Files(
+        [features[place] for place in ordered],
+        None if labels is None else [labels[place] for place in ordered],
+    )
 
 
 def _read_flat(split: str, files: _Files, reader: LabelReader) -> Iterator[Utterance]:
@@ -281,5 +304,6 @@ def _read_tree(split: str, files: _Files, reader: LabelReader) -> Iterator[Utter
         if files.labels is not None:
             where = files.labels[number]
             targets = reader.indices(load(where), str(where), counted=split != "test")
-        speaker, _, rest = path.stem.partition("-")  # LibriSpeech: speaker-chapter-number
-        yield Utterance(path.stem, speaker if rest else "", load(path), targets, str(path))
+        name = composed(path.stem)
+        speaker, _, rest = name.partition("-")  # LibriSpeech: speaker-chapter-number
+        yield Utterance(name, speaker if rest else "", load(path), targets, str(path))

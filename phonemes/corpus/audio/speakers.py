@@ -4,6 +4,8 @@ Speakers come from the folders, from a regular expression or from a list; splits
 the first folder, from a list, or as seeded shares of the speakers.
 """
 
+import csv
+import io
 import re
 import signal
 import threading
@@ -17,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from phonemes.corpus.audio.files import composed, contained, listing
+from phonemes.corpus.audio.files import contained, listing, read_file
 from phonemes.corpus.params import AudioParams
+from phonemes.corpus.source import composed
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.storage.layout import SPLITS
 
@@ -245,13 +248,16 @@ def _listed(
 def _table(path: Path) -> pd.DataFrame:
     """Return the list of files or speakers, all as text."""
     try:
+        text = read_file(path).decode("utf-8-sig")
+        header = next(csv.reader(io.StringIO(text)), [])
+        for name in ("file", "speaker", "split"):
+            if header.count(name) > 1:
+                raise ValueError(f"it has {header.count(name)} columns named {name!r}")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of values beyond the header
-            return pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
+            return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
     # a ValueError where it cannot be decoded or parsed
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+    except (OSError, ValueError, csv.Error, pd.errors.ParserWarning) as error:
         raise_true_cause(error, path)
         raise InputError(
             f"cannot read corpus.audio.speakers, {path}: {str(error).strip()}; expected CSV in "
