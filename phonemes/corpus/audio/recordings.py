@@ -173,7 +173,7 @@ def _by_name(
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; check corpus.path and corpus.audio.alignments")
     found = [*find_files(folder, root, suffixes, parent)]
-    refuse_ignored(folder / file for file in found)
+    refuse_ignored(folder / file for file in sorted(found))
     files: dict[str, PurePosixPath] = {}
     for path, file in sorted((PurePosixPath(composed(str(file))), file) for file in found):
         name = str(path.with_suffix(""))

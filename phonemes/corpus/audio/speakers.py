@@ -266,10 +266,13 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _rows(table: pd.DataFrame, key: str, path: Path) -> dict[str, tuple[str, str | None]]:
-    """Return split and, where listed, speaker of each file or speaker, `key`, in NFC."""
+    """Return split and, where listed, speaker of each file or speaker, `key`, in NFC.
+
+    Spaces around a value, which nobody sees in a spreadsheet, do not make another speaker.
+    """
     rows: dict[str, tuple[str, str | None]] = {}
     for line, row in enumerate(table.to_dict("records"), 2):
-        row = {str(column): composed(value) for column, value in row.items()}
+        row = {str(column): composed(value).strip() for column, value in row.items()}
         subject = _name(row["file"]) if key == "file" else row["speaker"]
         split = SPLIT_NAMES.get(row["split"].lower())
         if split is None:

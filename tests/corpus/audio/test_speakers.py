@@ -289,6 +289,14 @@ def test_a_list_that_does_not_fit_is_an_error(text, message, tmp_path):
         listed(tmp_path, text)
 
 
+def test_spaces_around_the_values_of_a_list_do_not_count(tmp_path):
+    rows = "file,speaker,split\na/1 ,ann,train\n a/2,bo, dev\nb/1,ann ,TEST \nc/1,\u00a0ann,dev\n"
+    found = listed(tmp_path, rows)
+    assert [*found.values()] == [
+        Place("ann", "train"), Place("bo", "dev"), Place("ann", "test"), Place("ann", "dev")
+    ]  # fmt: skip
+
+
 def test_a_list_may_be_written_in_either_form_of_unicode(tmp_path):
     rows = unicodedata.normalize("NFD", "file,speaker,split\né/1,é,train\nb/1,b,dev\nc/1,c,test\n")
     (tmp_path / "list.csv").write_text(rows, "utf-8")
