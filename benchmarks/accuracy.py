@@ -27,11 +27,12 @@ from benchmarks.settings import RECIPES
 from benchmarks.studies import STUDIES, Row, rows
 from phonemes.commands.recipe import read_recipe
 from phonemes.context import DataParams, window_starts
-from phonemes.decoding.decode import Smoothing
-from phonemes.decoding.phone_model import SmoothParams, count_phones
+from phonemes.decoding.phone_model import SmoothParams, phone_model
+from phonemes.decoding.smoothing import Smoothing
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import DeviceSplit, to_device
+from phonemes.model.phone_counts import count_phones
 from phonemes.model.store import Model, TrainedNetwork
 from phonemes.normalize import NormalizeParams, group_utterances, normalized, split_statistics
 from phonemes.params import Params
@@ -175,7 +176,7 @@ def trained(
     compute = choose_compute(params.runtime.device, params.model.precision)
     learnt, chosen_on = (host_split(split, params.data) for split in (train, dev))
     on_dev = to_device(chosen_on, params.data, *compute)
-    phones = count_phones(train.labels, train.lengths, classes)
+    phones = phone_model(count_phones(train.labels, train.lengths, classes))
     fits: list[Fitted] = []
     others = 0.0  # s that results before this one took for themselves
 

@@ -9,7 +9,7 @@ from phonemes.corpus.pack import write_corpus
 from phonemes.corpus.source import Source
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
-from phonemes.storage.layout import CORPUS, FEATURES
+from phonemes.storage.layout import CORPUS, DESCRIPTION
 from stages import run
 
 
@@ -40,8 +40,8 @@ def main(params: Params, outputs: Outputs) -> None:
         source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
     )
     computed = None if params.corpus.source == "arrays" else asdict(params.features)
-    section = json.dumps(computed, indent=2)
-    (folder / FEATURES.name).write_text(section + "\n", "utf-8", newline="\n")
+    description = json.dumps({"source": params.corpus.source, "features": computed}, indent=2)
+    (folder / DESCRIPTION.name).write_text(description + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
     for split, summary in summaries.items():
         print(

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.decoding.decode import Smoothing, decode, read_smoothing
+from phonemes.decoding.decode import decode
+from phonemes.decoding.smoothing import Smoothing, smoothing_of
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.architecture import parameter_count
@@ -120,9 +121,9 @@ def main(params: Params, outputs: Outputs) -> None:
     tables = outputs.folder(TABLES)
     scores, png = outputs.file(SCORES), outputs.file(CONFUSION)
     compute = choose_compute(params.runtime.device, params.model.precision)
-    model, purpose, facts = load_model(MODEL, compute.device)
+    model, purpose, phones, facts = load_model(MODEL, compute.device)
     phonemes = read_phonemes(CORPUS)
-    smoothing = read_smoothing(params.smooth, len(phonemes))
+    smoothing = smoothing_of(phones, params.smooth)
     count = sum(parameter_count(network) for network, _ in (*model.base, *model.stacked))
     bands = read_split("dev", None).frames.shape[1]
     require_purpose(purpose, read_purpose(params.data, bands))

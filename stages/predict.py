@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from phonemes.decoding.decode import decode, read_smoothing
+from phonemes.decoding.decode import decode
+from phonemes.decoding.smoothing import smoothing_of
 from phonemes.inference.device import choose_compute
 from phonemes.inference.windows import require_fit, to_device
 from phonemes.model.purpose import read_purpose, require_purpose
@@ -22,14 +23,14 @@ def main(params: Params, outputs: Outputs) -> None:
     """
     path = outputs.file(PREDICTIONS)
     compute = choose_compute(params.runtime.device, params.model.precision)
-    model, purpose, _ = load_model(MODEL, compute.device)
+    model, purpose, phones, _ = load_model(MODEL, compute.device)
     phonemes = read_phonemes(CORPUS)
     split, lengths = read_split_with_lengths("test", None)
     here = read_purpose(params.data, split.frames.shape[1])
     require_purpose(purpose, here)
     test = to_device(split, params.data, *compute)
     require_fit(model.base[0].architecture, test, len(phonemes))
-    smoothing = read_smoothing(params.smooth, len(phonemes))
+    smoothing = smoothing_of(phones, params.smooth)
     scores = decode(model, test, lengths, compute.dtype, smoothing)
     labels = scores.predicted.cpu().numpy()
     kind = params.predict.label

@@ -10,6 +10,7 @@ import torch
 from phonemes.context import utterance_lengths
 from phonemes.inference.device import choose_compute
 from phonemes.model.architecture import describe
+from phonemes.model.phone_counts import PhoneCounts, count_phones
 from phonemes.model.purpose import Purpose, read_purpose
 from phonemes.model.store import TrainedNetwork, TrainingFacts, project_version, save_model
 from phonemes.params import Params
@@ -68,14 +69,19 @@ def train_to_the_end(
 
 
 def keep(
-    first: Trained, model: FittedModel, purpose: Purpose, weights: Path, history: Path
+    first: Trained,
+    model: FittedModel,
+    purpose: Purpose,
+    phones: PhoneCounts,
+    weights: Path,
+    history: Path,
 ) -> None:
     """Write all networks, and the history of the one trained on the whole training set."""
     best = first.best
     assert best is not None
     precision = str(first.dtype).removeprefix("torch.")
     facts = TrainingFacts(best.epoch, best.dev_accuracy, precision, project_version())
-    save_model(weights, model.base, model.stacked, purpose, facts)
+    save_model(weights, model.base, model.stacked, purpose, phones, facts)
     write_history(history, first.history)
     print(
         f"kept epoch {best.epoch} of {len(first.history)}, the best on dev accuracy: "
@@ -100,6 +106,8 @@ def main(params: Params, outputs: Outputs) -> None:
     phonemes = read_phonemes(CORPUS)
     train, dev = (read_split(split, len(phonemes)) for split in ("train", "dev"))
     purpose = read_purpose(params.data, train.frames.shape[1])
+    assert train.labels is not None
+    phones = count_phones(train.labels, utterance_lengths(train.starts), len(phonemes))
     stackings = [params.stacking] if params.stacking.folds else []
     kept = max(KEPT, sum(each.folds + each.networks for each in stackings))
     trained: list[Trained] = []
@@ -128,10 +136,10 @@ def main(params: Params, outputs: Outputs) -> None:
     except DivergedError:
         first = trained[0]
         if first.best and not stackings:
-            keep(first, FittedModel([first.network], []), purpose, weights, history)
+            keep(first, FittedModel([first.network], []), purpose, phones, weights, history)
             outputs.replace()  # though the stage fails
         raise
-    keep(trained[0], model, purpose, weights, history)
+    keep(trained[0], model, purpose, phones, weights, history)
 
 
 if __name__ == "__main__":

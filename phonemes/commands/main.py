@@ -6,7 +6,8 @@ import click
 
 from phonemes.errors import reported
 
-COMMANDS = ("recipe", "seeds", "rate", "repair")  # each a module here, with a function of that name
+# each a module here, with a function of that name
+COMMANDS = ("transcribe", "recipe", "seeds", "rate", "export", "repair")
 
 
 class Subcommands(click.Group):

@@ -1,47 +1,17 @@
 """Label every frame of a split with all that a model has: networks, stacked ones, smoothing."""
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from phonemes.decoding.forward_backward import divided_by_prior, smoothed
-from phonemes.decoding.phone_model import PhoneModel, SmoothParams, count_phones
+from phonemes.decoding.smoothing import Smoothing
 from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.outcomes import FrameScores, score_frames
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import DeviceSplit
 from phonemes.model.store import Model
-from phonemes.storage.layout import CORPUS, MODEL
-from phonemes.storage.read import read_labels, read_lengths
-
-
-class Smoothing(NamedTuple):
-    """How posteriors are smoothed, and divided by the phonemes' prior."""
-
-    phones: PhoneModel
-    smooth: SmoothParams
-
-    def applied(self, log_posteriors: Tensor, lengths: NDArray[np.integer]) -> Tensor:
-        """Return log posteriors, (N, P), divided and smoothed as far as is asked for."""
-        scale = self.smooth.prior_scale
-        if scale:
-            log_posteriors = divided_by_prior(log_posteriors, self.phones.frames, scale)
-        if self.smooth.lm_scale:
-            return smoothed(log_posteriors, lengths, self.phones, self.smooth)
-        return log_posteriors
-
-
-def read_smoothing(smooth: SmoothParams, classes: int) -> Smoothing | None:
-    """Count the phonemes of the training set; None where nothing is smoothed."""
-    if smooth.lm_scale == 0 and smooth.prior_scale == 0:
-        return None
-    lengths = read_lengths(CORPUS, "train")
-    labels = read_labels(CORPUS / "labels/train.npy", int(lengths.sum()), classes)
-    return Smoothing(count_phones(labels, lengths, classes), smooth)
+from phonemes.storage.layout import MODEL
 
 
 @torch.inference_mode()

@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phonemes.decoding.phone_model import DURATION_STATES, PhoneModel, SmoothParams
+from phonemes.decoding.phone_model import PhoneModel, SmoothParams
+from phonemes.model.phone_counts import DURATION_STATES
 
 BATCH = 48  # utterances at a time, at most
 ROOM = 2**29  # numbers for the states of a batch, unless one utterance needs more

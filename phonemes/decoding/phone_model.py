@@ -1,4 +1,4 @@
-"""How phonemes follow each other and how long they last, counted in the training set's labels.
+"""How phonemes follow each other and how long they last, by the counts of the training set.
 
 A hidden Markov model: a state is a phoneme, the one before it and its age in frames, so that
 trigrams of phonemes are its transitions and hardly any phoneme is shorter than an aligner
@@ -14,8 +14,8 @@ from typing import Annotated, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from phonemes.model.phone_counts import PhoneCounts
 from phonemes.schema import Number
-from phonemes.storage.layout import Labels
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class SmoothParams:
     prior_scale: Annotated[float, Number(0, 10, usual=(0, 1))]
 
 
-DURATION_STATES = 3  # first frame, second, any later one; each has its own exit probability
 PRIOR_FRAMES = 5  # weight of all phonemes' exit probability against a phoneme's own, in frames
 
 
@@ -49,58 +48,28 @@ def _interpolated(counts: NDArray[np.float64], lower: NDArray[np.float64]) -> ND
     return (counts + np.maximum(kinds, total == 0) * lower) / np.maximum(total + kinds, 1)
 
 
-def count_phones(labels: Labels, lengths: NDArray[np.integer], classes: int) -> PhoneModel:
-    """Count the phonemes of the training set.
-
-    Args:
-        labels: (N,) of all utterances, end to end.
-        lengths: (U,) frames of each.
-        classes: P.
-    """
-    label = labels.astype(np.int64)
-    begins = np.diff(label, prepend=-1) != 0
-    ends = np.cumsum(lengths)
-    begins[ends - lengths] = True
-    phone = label[begins]  # (M,) one for each run of frames
-    utterance = np.repeat(np.arange(len(lengths)), lengths)[begins]
-    single = np.bincount(phone, minlength=classes).astype(np.float64)
-    pair, triple = np.zeros((classes,) * 2), np.zeros((classes,) * 3)
-    two, three = utterance[1:] == utterance[:-1], utterance[2:] == utterance[:-2]
-    np.add.at(pair, (phone[:-1][two], phone[1:][two]), 1)
-    np.add.at(triple, (phone[:-2][three], phone[1:-1][three], phone[2:][three]), 1)
+def phone_model(counts: PhoneCounts) -> PhoneModel:
+    """Return the probabilities that the counts of the training set give."""
+    classes = len(counts.single)
+    single = counts.single.astype(np.float64)
     first = (single + 1) / (single + 1).sum()
     now = np.arange(classes)
     lower, orders = first, []
-    for counts in (pair, triple):
-        lower = _interpolated(counts, np.broadcast_to(lower, counts.shape)).copy()
+    for order, sequences in ((2, counts.pairs), (3, counts.triples)):
+        occurred = np.zeros((classes,) * order)
+        occurred[tuple(sequences[:, :order].T)] = sequences[:, order]
+        lower = _interpolated(occurred, np.broadcast_to(lower, occurred.shape)).copy()
         lower[..., now, now] = 0
         lower /= np.maximum(lower.sum(-1, keepdims=True), 1e-30)  # 0 if P is 1
         orders.append(lower)
     bigram, trigram = orders
     following = np.concatenate([trigram, bigram[None]])
-    frames = np.bincount(label, minlength=classes) + 1
-    durations = np.diff(np.flatnonzero(np.append(begins, True)))
-    leaving = _exit_probabilities(phone, durations, np.append(two, False), classes)
-    return PhoneModel(first, following, leaving, frames / frames.sum())
+    frames = counts.frames + 1
+    return PhoneModel(first, following, _exit_probabilities(counts), frames / frames.sum())
 
 
-def _exit_probabilities(
-    phone: Labels, lengths: NDArray[np.integer], left: NDArray[np.bool_], classes: int
-) -> NDArray[np.float64]:
-    """Return the chance, (A, P), that a phoneme of an age ends, above 0 and below 1.
-
-    Args:
-        phone: (M,) phonemes.
-        lengths: (M,) frames of each.
-        left: (M,) whether another follows in the utterance; otherwise it is just cut off.
-        classes: P.
-    """
-    chances = np.empty((DURATION_STATES, classes))
-    for age in range(1, DURATION_STATES + 1):
-        last = age == DURATION_STATES
-        ending = left & (lengths >= age if last else lengths == age)
-        lived = np.maximum(lengths - age + 1, 0) if last else lengths >= age  # frames of that age
-        ends, frames = (np.bincount(phone, values, minlength=classes) for values in (ending, lived))
-        common = (ends.sum() + 0.1) / (frames.sum() + 1)
-        chances[age - 1] = (ends + PRIOR_FRAMES * common) / (frames + PRIOR_FRAMES)
-    return chances
+def _exit_probabilities(counts: PhoneCounts) -> NDArray[np.float64]:
+    """Return the chance, (A, P), that a phoneme in a state ends, above 0 and below 1."""
+    lived, ended = counts.lived, counts.ended
+    common = (ended.sum(1, keepdims=True) + 0.1) / (lived.sum(1, keepdims=True) + 1)
+    return (ended + PRIOR_FRAMES * common) / (lived + PRIOR_FRAMES)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.features.containers import missing_bytes
 
-_RATES = range(1000, 400_001)  # Hz; any other rate in a header means that it is damaged
+RATES = range(1000, 400_001)  # Hz; any other rate in a header means that it is damaged
 # of libsndfile; of others, some lossy, nothing says whether a file is whole
 _FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "NIST", "FLAC")
 _CANCELLED = 0.1  # of the level that independent channels have when averaged
@@ -61,8 +61,13 @@ def read_sound(path: Path) -> Sound:
             f"{path} is cut short: its header declares more sound than the {len(samples)} samples "
             "that are there; copy or download it again"
         )
-    if rate not in _RATES:
+    if rate not in RATES:
         raise InputError(f"{path} claims {rate} samples a second; is it damaged?")
+    return Sound(_averaged(samples, path), rate)
+
+
+def _averaged(samples: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    """Return the mean over the channels, (S,), of samples, (S, channels), that can be sound."""
     if not np.isfinite(samples).all():
         raise InputError(f"{path} holds samples that are no finite numbers; write it again")
     loudest = max(samples.max(initial=0.0), -samples.min(initial=0.0))
@@ -72,12 +77,12 @@ def read_sound(path: Path) -> Sound:
             "floats? Divide them by 32,768"
         )
     mean = samples.mean(axis=1)  # (S,)
-    if _cancel(samples, mean):
+    if len(mean) and cancel(samples.std(0, dtype=np.float64), mean.std(dtype=np.float64)):
         raise InputError(
             f"{path}: its {samples.shape[1]} channels cancel each other when they are averaged; "
             "one has its polarity reversed: invert it, or keep one channel"
         )
-    return Sound(mean, rate)
+    return mean
 
 
 def _refuse_content(path: Path, kind: str, size: int) -> None:
@@ -102,14 +107,15 @@ def _refuse_content(path: Path, kind: str, size: int) -> None:
         )
 
 
-def _cancel(samples: NDArray[np.float32], mean: NDArray[np.float32]) -> bool:
-    """Return whether channels, (S, channels), are much louder than their mean, (S,), can be."""
-    count = samples.shape[1]
-    if count == 1 or not len(samples):
-        return False
-    levels = samples.std(axis=0, dtype=np.float64)  # (channels,)
-    independent = np.sqrt(np.square(levels).sum()) / count  # the mean's, without a relation
-    return bool(mean.std(dtype=np.float64) < _CANCELLED * independent)
+def cancel(levels: NDArray[np.float64], of_mean: float) -> bool:
+    """Return whether channels cancel each other: they are much louder than their mean can be.
+
+    Args:
+        levels: (channels,) standard deviation of each.
+        of_mean: standard deviation of their mean.
+    """
+    independent = np.sqrt(np.square(levels).sum()) / len(levels)  # the mean's, if unrelated
+    return len(levels) > 1 and bool(of_mean < _CANCELLED * independent)
 
 
 def _system_error(path: Path) -> OSError | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from phonemes.context import DataParams
 from phonemes.errors import InputError
-from phonemes.storage.layout import CORPUS, FEATURES, MODEL, NORMALIZATION, STATISTICS, Spelling
+from phonemes.storage.layout import CORPUS, DESCRIPTION, MODEL, NORMALIZATION, STATISTICS, Spelling
 from phonemes.storage.read import (
     read_array,
     read_description,
@@ -32,6 +32,7 @@ class Purpose(NamedTuple):
     padding: str  # of windows, beyond an utterance
     normalization: dict[str, Any]  # the section `normalize`
     statistics: Tensor  # (2, C) float64 mean and deviation of the training set
+    source: str  # of the utterances: synthetic, arrays or audio
     features: dict[str, Any] | None  # the section `features`; None where frames were given
 
 
@@ -46,6 +47,7 @@ def read_purpose(data: DataParams, bands: int) -> Purpose:
         InputError: a file is missing, damaged or of another corpus.
     """
     phonemes = read_phonemes(CORPUS)
+    source, features = _origin()
     statistics = read_array(STATISTICS)
     if statistics.ndim != 2 or statistics.shape[1] != bands or statistics.dtype.kind != "f":
         raise InputError(
@@ -53,10 +55,6 @@ def read_purpose(data: DataParams, bands: int) -> Purpose:
             f"of shape (2, {bands}), as the frames have; delete data/normalized and run `dvc repro`"
         )
     normalization = read_description(NORMALIZATION)
-    if normalization is None:
-        raise InputError(
-            f"{NORMALIZATION} describes nothing; delete data/normalized and run `dvc repro`"
-        )
     return Purpose(
         phonemes,
         read_spelling(CORPUS, len(phonemes)),
@@ -65,8 +63,20 @@ def read_purpose(data: DataParams, bands: int) -> Purpose:
         data.padding,
         normalization,
         torch.tensor(statistics, dtype=torch.float64),
-        read_description(FEATURES),
+        source,
+        features,
     )
+
+
+def _origin() -> tuple[str, dict[str, Any] | None]:
+    """Return the source of the utterances, and the section `features` of computed frames."""
+    values = read_description(DESCRIPTION)
+    source, features = values.get("source"), values.get("features")
+    if not isinstance(source, str) or not isinstance(features, dict | None):
+        raise InputError(
+            f"{DESCRIPTION} is damaged (no source or features); delete it and run `dvc repro`"
+        )
+    return source, features
 
 
 def require_purpose(made: Purpose, here: Purpose) -> None:
@@ -106,6 +116,7 @@ def _facts(made: Purpose, here: Purpose) -> list[tuple[str, object, object]]:
         ("data.k is", made.k, here.k),
         ("the number of bands is", made.bands, here.bands),
         ("data.padding is", made.padding, here.padding),
+        ("corpus.source is", made.source, here.source),
     ]
     for section, ours, theirs in (
         ("normalize", made.normalization, here.normalization),

@@ -10,18 +10,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.model.architecture import Architecture, Classifier, build
+from phonemes.model.phone_counts import DURATION_STATES, PhoneCounts
 from phonemes.model.purpose import Purpose
 from phonemes.model.tensor_file import DamagedError, Stored, read_tensors, write_tensors
 from phonemes.schema import Choice, Number, Text
 from phonemes.schema import build as checked
 from phonemes.storage.layout import MOST_PHONEMES, Spelling
 
-BASE, STACKED = "base", "stacked"
+BASE, STACKED, PHONES = "base", "stacked", "phones"
+MOST_COUNTED = 2**50  # frames, of which float64 still holds each number
 
 
 class TrainedNetwork(NamedTuple):
@@ -60,6 +64,7 @@ class Bundle(NamedTuple):
 
     model: Model
     purpose: Purpose
+    phones: PhoneCounts  # of the training set
     facts: TrainingFacts
 
 
@@ -88,17 +93,32 @@ def save_model(
     base: Sequence[TrainedNetwork],
     stacked: Sequence[TrainedNetwork],
     purpose: Purpose,
+    phones: PhoneCounts,
     facts: TrainingFacts,
+    *,
+    half: bool = False,
 ) -> None:
     """Write networks to one file, with what they were made for and how they were trained.
+
+    Args:
+        path: of the file.
+        base: networks over windows of frames.
+        stacked: networks over windows of their posteriors.
+        purpose: what they were made for.
+        phones: of the training set.
+        facts: about the training.
+        half: whether the matrices are stored in float16, half as large.
 
     Raises:
         OSError: it cannot be written.
     """
     tensors = {"statistics": purpose.statistics}
+    tensors |= {f"{PHONES}.{name}": torch.tensor(of) for name, of in phones._asdict().items()}
     for kind, networks in ((BASE, base), (STACKED, stacked)):
         for number, network in enumerate(networks):
-            tensors |= {f"{kind}.{number}.{key}": value for key, value in network.state.items()}
+            for key, value in network.state.items():
+                shorter = half and value.ndim == 2
+                tensors[f"{kind}.{number}.{key}"] = value.half() if shorter else value
     described = purpose._asdict() | {"spelling": purpose.spelling._asdict()}
     del described["statistics"]
     description = {
@@ -140,6 +160,7 @@ def load_model(path: Path, device: torch.device) -> Bundle:
         _require_states(stacked, STACKED)
         if not base:
             raise _MisfitError("it holds no network")
+        phones = _phones(stored, len(purpose.phonemes))
     except _MisfitError as error:
         raise InputError(
             f"{path} is not a model of this pipeline: {error}; delete it and run `dvc repro`"
@@ -148,7 +169,7 @@ def load_model(path: Path, device: torch.device) -> Bundle:
     if not all(value.isfinite().all() for state in networks for value in state):
         raise InputError(f"{path} holds NaN or infinity; delete it and run `dvc repro`")
     model = Model(*([each.classifier(device) for each in kind] for kind in (base, stacked)))
-    return Bundle(model, purpose, facts)
+    return Bundle(model, purpose, phones, facts)
 
 
 def _part(values: Any, name: str, kind: Any) -> Any:
@@ -189,8 +210,41 @@ def _purpose(stored: Stored) -> Purpose:
         _part(values, "padding", str),
         _part(values, "normalization", dict),
         statistics.to(torch.float64),
+        _part(values, "source", str),
         features,
     )
+
+
+def _phones(stored: Stored, classes: int) -> PhoneCounts:
+    """Return the counts of P = `classes` phonemes that a file holds."""
+    shapes = {
+        "single": (classes,),
+        "pairs": (None, 3),
+        "triples": (None, 4),
+        "lived": (DURATION_STATES, classes),
+        "ended": (DURATION_STATES, classes),
+        "frames": (classes,),
+    }
+    counts = {name: _counts(stored, name, shape, classes) for name, shape in shapes.items()}
+    return PhoneCounts(**counts)
+
+
+def _counts(
+    stored: Stored, name: str, shape: tuple[int | None, ...], classes: int
+) -> NDArray[np.int64]:
+    """Return counts of a shape, None for any size: in rows after phonemes, or alone."""
+    found = stored.tensors.get(f"{PHONES}.{name}")
+    if found is None or found.ndim != len(shape) or found.dtype != torch.int64:
+        raise _MisfitError(f"its counts of phones, {name}, are missing or of another kind")
+    values = found.numpy()
+    phonemes = values[:, :-1] if None in shape else values[:0]
+    if (
+        any(size not in (None, given) for size, given in zip(shape, values.shape, strict=True))
+        or not ((values >= 0) & (values <= MOST_COUNTED)).all()
+        or (phonemes >= classes).any()
+    ):
+        raise _MisfitError(f"its counts of phones, {name}, are not those of {classes} phonemes")
+    return values
 
 
 def _facts(stored: Stored) -> TrainingFacts:
@@ -209,7 +263,7 @@ def _networks(stored: Stored, kind: str) -> list[TrainedNetwork]:
             raise _MisfitError(problems[0])
         prefix = f"{kind}.{number}."
         state = {
-            name.removeprefix(prefix): value
+            name.removeprefix(prefix): value.float() if value.dtype == torch.float16 else value
             for name, value in stored.tensors.items()
             if name.startswith(prefix)
         }

@@ -11,7 +11,8 @@ stages and commands run. N frames, U utterances, C coefficients and P phonemes o
       phonemes.txt            the P phonemes, one a line, in label order
       spelling.txt            "integers" or "text", as the labels of the training set were given;
                               then, one a line, how the user's data spell each phoneme
-      features.json           the section `features` of computed frames; null for frames given
+      description.json        "source" of the utterances, and the section "features" of computed
+                              frames; null for frames given
     data/normalized/
       {split}.npy             (N, C) float32
       normalization.json      the section `normalize`
@@ -34,7 +35,7 @@ MOST_PHONEMES = 2**15  # labels are stored as int16
 CORPUS = Path("data/corpus")
 NORMALIZED = Path("data/normalized")
 CONTEXT = Path("data/context")
-FEATURES = Path("data/corpus/features.json")
+DESCRIPTION = Path("data/corpus/description.json")
 NORMALIZATION = Path("data/normalized/normalization.json")
 STATISTICS = Path("data/normalized/statistics.npy")
 WINDOW = Path("metrics/context.json")

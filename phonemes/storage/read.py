@@ -180,8 +180,8 @@ def read_spelling(folder: Path, classes: int) -> Spelling:
     return Spelling(kind == "text", tuple(names))
 
 
-def read_description(path: Path) -> dict[str, Any] | None:
-    """Return a section of params.yaml as a stage wrote it, in JSON; None where it had none.
+def read_description(path: Path) -> dict[str, Any]:
+    """Return what a stage wrote about its outputs, in JSON.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -194,8 +194,8 @@ def read_description(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         reason = str(error)[:300]
         raise InputError(f"{path} is damaged ({reason}); delete it and run `dvc repro`") from None
-    if values is not None and not isinstance(values, dict):
-        raise InputError(f"{path} is damaged (no section); delete it and run `dvc repro`")
+    if not isinstance(values, dict):
+        raise InputError(f"{path} is damaged (no description); delete it and run `dvc repro`")
     return values
 
 

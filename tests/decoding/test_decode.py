@@ -8,15 +8,16 @@ from helpers import changed
 from inference.toys import FRAME_ALONE, identity, on_cpu, random_classifier, random_split
 
 from phonemes.context import DataParams
-from phonemes.decoding.decode import Smoothing, decode, read_smoothing
+from phonemes.decoding.decode import decode
 from phonemes.decoding.forward_backward import divided_by_prior, smoothed
 from phonemes.decoding.phone_model import SmoothParams
+from phonemes.decoding.smoothing import Smoothing, smoothing_of
 from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.outcomes import score_frames
 from phonemes.inference.stacked import log_posteriors
+from phonemes.model.phone_counts import count_phones
 from phonemes.model.store import Model
-from phonemes.storage.layout import CORPUS
 
 LENGTHS = np.array([4, 9])
 
@@ -89,21 +90,16 @@ def test_posteriors_that_are_not_finite_are_refused(smoothing, networks, labelle
 OFF = changed(ON, lm_scale=0.0, prior_scale=0.0)
 
 
-def test_where_nothing_is_smoothed_no_phonemes_are_counted(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # where there are no labels
-    assert read_smoothing(OFF, CLASSES) is None
+PHONES = count_phones(np.repeat([0, 1, 2], 4), np.array([12]), CLASSES)
+
+
+def test_where_nothing_is_asked_for_nothing_is_smoothed():
+    assert smoothing_of(PHONES, OFF) is None
 
 
 @pytest.mark.parametrize("scales", [{"lm_scale": 1.0}, {"prior_scale": 1.0}])
-def test_where_anything_is_smoothed_the_training_sets_phonemes_are_counted(
-    tmp_path, monkeypatch, scales
-):
-    monkeypatch.chdir(tmp_path)
-    for name, values in {"lengths": np.array([12]), "labels": np.repeat([0, 1, 2], 4)}.items():
-        (CORPUS / name).mkdir(parents=True)
-        kind = np.int16 if name == "labels" else np.int64
-        np.save(CORPUS / name / "train.npy", values.astype(kind))
+def test_where_anything_is_smoothed_the_training_sets_phonemes_count(scales):
     smooth = changed(OFF, **scales)
-    phones, asked_for = read_smoothing(smooth, CLASSES)
+    phones, asked_for = smoothing_of(PHONES, smooth)
     assert asked_for == smooth
     np.testing.assert_allclose(phones.frames, [1 / 3] * 3)

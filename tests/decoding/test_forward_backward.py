@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import phonemes.decoding.forward_backward
 from phonemes.decoding.forward_backward import divided_by_prior, smoothed
-from phonemes.decoding.phone_model import DURATION_STATES, SmoothParams, count_phones
+from phonemes.decoding.phone_model import SmoothParams, phone_model
+from phonemes.model.phone_counts import DURATION_STATES, count_phones
 
 
 def by_every_path(log_posteriors, phones, smooth):
@@ -103,7 +104,7 @@ def test_results_do_not_depend_on_the_order_of_the_phoneme_list(smooth):
     def smooth_with(order):
         """Smooth with phoneme `order[n]` as number n; return posteriors in the order before."""
         number = np.argsort(order)
-        phones = count_phones(number[labels], counted, classes)
+        phones = phone_model(count_phones(number[labels], counted, classes))
         shares = divided_by_prior(given[:, order], phones.frames, smooth.prior_scale)
         return smoothed(shares, lengths, phones, smooth)[:, number]
 
@@ -123,7 +124,7 @@ def test_long_utterances_neither_vanish_nor_overflow():
 @pytest.mark.parametrize("acoustic_scale", [0.01, 10.0])
 def test_no_scale_that_is_allowed_makes_posteriors_vanish(lm_scale, duration_scale, acoustic_scale):
     labels = np.repeat([0, 1, 0, 2] * 50, [3, 4, 90, 3] * 50)
-    phones = count_phones(labels, np.array([len(labels)]), CLASSES)
+    phones = phone_model(count_phones(labels, np.array([len(labels)]), CLASSES))
     sure = random_posteriors(100) * 30  # of another phoneme in each frame, at times
     smooth = SmoothParams(lm_scale, duration_scale, acoustic_scale, 0.0)
     posteriors = smoothed(sure, np.array([100]), phones, smooth).exp()
@@ -132,7 +133,7 @@ def test_no_scale_that_is_allowed_makes_posteriors_vanish(lm_scale, duration_sca
 
 def test_a_single_odd_frame_is_corrected():
     labels = np.repeat([0, 1, 2, 1, 0] * 20, 8)
-    phones = count_phones(labels, np.array([40] * 20), CLASSES)
+    phones = phone_model(count_phones(labels, np.array([40] * 20), CLASSES))
     truth = torch.tensor(labels[:40])
     given = torch.full((40, CLASSES), 0.1)
     given[range(40), truth] = 0.8
@@ -144,7 +145,7 @@ def test_a_single_odd_frame_is_corrected():
 
 def test_a_phoneme_shorter_than_any_in_the_training_set_gives_way_to_its_neighbours():
     labels = np.repeat([0, 1, 2, 1, 0] * 20, 4)
-    phones = count_phones(labels, np.array([20] * 20), CLASSES)
+    phones = phone_model(count_phones(labels, np.array([20] * 20), CLASSES))
     given = torch.full((9, CLASSES), 0.1)
     given[range(9), torch.tensor([0, 0, 0, 0, 1, 2, 2, 2, 2])] = 0.8
     found = smoothed(given.log(), np.array([9]), phones, ON).argmax(1)
@@ -153,7 +154,7 @@ def test_a_phoneme_shorter_than_any_in_the_training_set_gives_way_to_its_neighbo
 
 
 def test_one_class_alone_can_be_smoothed():
-    phones = count_phones(np.zeros(5, np.uint8), np.array([5]), 1)
+    phones = phone_model(count_phones(np.zeros(5, np.uint8), np.array([5]), 1))
     found = smoothed(torch.zeros(5, 1), np.array([5]), phones, ON)
     assert torch.equal(found, torch.zeros(5, 1))
 
@@ -179,5 +180,5 @@ def test_posteriors_that_are_the_prior_become_even():
 
 
 def test_a_phoneme_that_the_training_set_lacks_leaves_the_posteriors_finite():
-    phones = count_phones(np.zeros(5, np.uint8), np.array([5]), CLASSES)
+    phones = phone_model(count_phones(np.zeros(5, np.uint8), np.array([5]), CLASSES))
     assert divided_by_prior(random_posteriors(4), phones.frames, 1.0).isfinite().all()

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from phonemes.decoding.phone_model import DURATION_STATES, PRIOR_FRAMES, count_phones
+from phonemes.decoding.phone_model import PRIOR_FRAMES, phone_model
+from phonemes.model.phone_counts import DURATION_STATES, count_phones
 
 
 def test_phonemes_are_counted_within_utterances_from_one_to_the_next():
     labels = np.repeat([0, 1, 2, 0, 1, 2], 4)  # 0 1 2, twice
-    model = count_phones(labels, np.array([12, 12]), 4)
+    model = phone_model(count_phones(labels, np.array([12, 12]), 4))
     np.testing.assert_allclose(model.first, np.array([3, 3, 3, 1]) / 10)
     # after 1 came 2, twice, of one kind: (2 + 1 x 0.3) / 3, where 1 itself is left out
     pair = (2 + 0.3) / 3 / 0.9
@@ -31,9 +32,9 @@ def test_phonemes_are_counted_within_utterances_from_one_to_the_next():
 
 def test_a_phoneme_at_the_end_of_an_utterance_and_the_start_of_the_next_counts_twice():
     labels = np.repeat([1, 0, 0, 1], 4)
-    model = count_phones(labels, np.array([8, 8]), 2)
+    model = phone_model(count_phones(labels, np.array([8, 8]), 2))
     np.testing.assert_allclose(model.first, [1 / 2, 1 / 2])
-    reordered = count_phones(np.repeat([0, 1, 1, 0], 4), np.array([8, 8]), 2)
+    reordered = phone_model(count_phones(np.repeat([0, 1, 1, 0], 4), np.array([8, 8]), 2))
     np.testing.assert_allclose(model.following[2], [[0, 1], [1, 0]])
     for found, expected in zip(model, reordered, strict=True):
         np.testing.assert_allclose(found, expected)
@@ -43,7 +44,7 @@ def test_a_phoneme_at_the_end_of_an_utterance_and_the_start_of_the_next_counts_t
 def test_all_are_probabilities_and_no_phoneme_follows_itself(seed):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 30, 10)
-    model = count_phones(rng.integers(0, 5, lengths.sum()), lengths, 6)
+    model = phone_model(count_phones(rng.integers(0, 5, lengths.sum()), lengths, 6))
     np.testing.assert_allclose(model.following.sum(-1), 1)
     now = np.arange(6)
     assert (model.following[:, now, now] == 0).all()

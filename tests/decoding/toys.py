@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phonemes.decoding.phone_model import DURATION_STATES, PhoneModel, SmoothParams
+from phonemes.decoding.phone_model import PhoneModel, SmoothParams
+from phonemes.model.phone_counts import DURATION_STATES
 
 CLASSES = 3
 ON = SmoothParams(lm_scale=1.0, duration_scale=1.0, acoustic_scale=1.0, prior_scale=0.0)

@@ -9,7 +9,7 @@ import torch
 from phonemes.context import DataParams
 from phonemes.errors import InputError
 from phonemes.model.purpose import Purpose, read_purpose, require_purpose
-from phonemes.storage.layout import FEATURES, MODEL, NORMALIZATION, STATISTICS, Spelling
+from phonemes.storage.layout import DESCRIPTION, MODEL, NORMALIZATION, STATISTICS, Spelling
 
 NAMES = ("SIL", "AA", "B")
 DATA = DataParams(2, "zero")
@@ -27,6 +27,7 @@ HERE = Purpose(
     padding="zero",
     normalization=normalized(),
     statistics=torch.arange(8, dtype=torch.float64).reshape(2, 4),
+    source="audio",
     features={"stride": 10, "bands": 4},
 )
 
@@ -35,11 +36,11 @@ HERE = Purpose(
 def files(tmp_path, monkeypatch):
     """Enter a folder with what the stages before training write about their data."""
     monkeypatch.chdir(tmp_path)
-    for path in (FEATURES, NORMALIZATION):
+    for path in (DESCRIPTION, NORMALIZATION):
         path.parent.mkdir(parents=True)
-    FEATURES.with_name("phonemes.txt").write_text("\n".join(NAMES))
-    FEATURES.with_name("spelling.txt").write_text("text\n[SIL]\nAA\nB\n")
-    FEATURES.write_text(json.dumps(HERE.features))
+    DESCRIPTION.with_name("phonemes.txt").write_text("\n".join(NAMES))
+    DESCRIPTION.with_name("spelling.txt").write_text("text\n[SIL]\nAA\nB\n")
+    DESCRIPTION.write_text(json.dumps({"source": HERE.source, "features": HERE.features}))
     NORMALIZATION.write_text(json.dumps(HERE.normalization))
     np.save(STATISTICS, HERE.statistics.numpy())
 
@@ -61,7 +62,7 @@ def test_the_data_are_what_their_files_say(files):
 
 
 def test_frames_that_were_given_have_no_features(files):
-    FEATURES.write_text("null\n")
+    DESCRIPTION.write_text(json.dumps({"source": "arrays", "features": None}))
     assert read_purpose(DATA, 4).features is None
 
 
@@ -82,6 +83,7 @@ def test_how_the_data_spell_phonemes_is_no_matter():
         ({"k": 0, "bands": 20}, "data.k is 0 there and 2 here"),
         ({"bands": 8}, "the number of bands is 8 there and 4 here"),
         ({"padding": "edge"}, "data.padding is edge there and zero here"),
+        ({"source": "synthetic"}, "corpus.source is synthetic there and audio here"),
         ({"normalization": normalized("corpus")}, "normalize.over is corpus there and utterance"),
         ({"normalization": normalized(relevance=9.0)}, "normalize.relevance is 9.0 there and 0.0"),
         ({"features": {"stride": 5, "bands": 4}}, "features.stride is 5 there and 10 here"),
@@ -110,24 +112,25 @@ def test_other_statistics_are_no_matter_where_no_frame_depends_on_them(normaliza
 # Files that are refused
 
 
-@pytest.mark.parametrize("path", [FEATURES, NORMALIZATION])
-@pytest.mark.parametrize("content", ["", "[1]", "{", "[" * 100_000])
+@pytest.mark.parametrize("path", [DESCRIPTION, NORMALIZATION])
+@pytest.mark.parametrize("content", ["", "null", "[1]", "{", "[" * 100_000])
 def test_a_damaged_description_is_named(files, path, content):
     path.write_text(content)
     with pytest.raises(InputError, match=f"{path} is damaged"):
         read_purpose(DATA, 4)
 
 
-@pytest.mark.parametrize("path", [FEATURES, NORMALIZATION, STATISTICS])
+@pytest.mark.parametrize("path", [DESCRIPTION, NORMALIZATION, STATISTICS])
 def test_a_missing_file_says_how_to_make_it(files, path):
     path.unlink()
     with pytest.raises(InputError, match=f"{path}.* run `dvc repro` to make it"):
         read_purpose(DATA, 4)
 
 
-def test_a_normalization_of_nothing_is_refused(files):
-    NORMALIZATION.write_text("null")
-    with pytest.raises(InputError, match="describes nothing; delete data/normalized and run"):
+@pytest.mark.parametrize("values", [{}, {"source": 1}, {"source": "audio", "features": 3}])
+def test_a_description_without_its_parts_is_damaged(files, values):
+    DESCRIPTION.write_text(json.dumps(values))
+    with pytest.raises(InputError, match=r"is damaged \(no source or features\); delete it"):
         read_purpose(DATA, 4)
 
 

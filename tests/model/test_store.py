@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from phonemes.errors import InputError
 from phonemes.inference.stacked import posterior_frames
 from phonemes.model.architecture import NORMS, Architecture, build
+from phonemes.model.phone_counts import count_phones
 from phonemes.model.purpose import Purpose
 from phonemes.model.store import (
     TrainedNetwork,
@@ -41,6 +43,7 @@ PURPOSE = Purpose(
     padding="zero",
     normalization={"over": "corpus", "variance": True, "relevance": 0.0},
     statistics=torch.tensor([[0.1, 0.2, 0.3, 0.4], [1.0, 2.0, 3.0, 1e-5]], dtype=torch.float64),
+    source="audio",
     features={"bands": 4, "stride": 10.0},
 )
 FACTS = TrainingFacts(3, 0.7512345678901234, "bfloat16", "0.1.0")
@@ -55,8 +58,12 @@ def trained(architecture):
     return TrainedNetwork(architecture, state)
 
 
-def save(path, base=None, stacked=(), purpose=PURPOSE, facts=FACTS):
-    save_model(path, [trained(SMALL)] if base is None else base, stacked, purpose, facts)
+PHONES = count_phones(np.array([0, 0, 4, 4, 4, 0, 1, 0, 2]), np.array([6, 3]), 5)
+
+
+def save(path, base=None, stacked=(), purpose=PURPOSE, facts=FACTS, **how):
+    networks = [trained(SMALL)] if base is None else base
+    save_model(path, networks, stacked, purpose, PHONES, facts, **how)
 
 
 @pytest.fixture
@@ -96,10 +103,31 @@ def test_a_stored_network_gives_the_same_logits(path, choices):
 
 def test_what_a_model_was_made_for_and_how_it_was_trained_come_back(path):
     save(path)
-    _, purpose, facts = load_model(path, CPU)
+    _, purpose, _, facts = load_model(path, CPU)
     assert facts == FACTS
     assert torch.equal(purpose.statistics, PURPOSE.statistics)
     assert purpose._replace(statistics=PURPOSE.statistics) == PURPOSE
+
+
+def test_the_counts_of_phones_come_back(path):
+    save(path)
+    for found, stored in zip(load_model(path, CPU).phones, PHONES, strict=True):
+        np.testing.assert_array_equal(found, stored)
+        assert found.dtype == np.int64
+
+
+def test_a_model_in_half_precision_is_half_as_large_and_comes_back_rounded(path):
+    wide = trained(replace(SMALL, hidden=(512, 512)))
+    save(path, [wide])
+    size = path.stat().st_size
+    save(path, [wide], half=True)
+    assert path.stat().st_size < 0.55 * size
+    (loaded,) = load_model(path, CPU).model.base
+    for name, found in loaded.network.state_dict().items():
+        stored = wide.state[name]
+        assert found.dtype == stored.dtype
+        rounded = stored.half().float() if stored.ndim == 2 else stored
+        assert torch.equal(found, rounded)
 
 
 def test_a_model_of_frames_that_were_given_has_no_features(path):
@@ -223,6 +251,26 @@ EDITS = {
     "more frames pooled than a window has": (
         lambda t, d: d["base"][0].update(pooling=[2, 2, 2]),
         "the layers of network base.0 do not fit each other",
+    ),
+    "no counts of phones": (
+        lambda t, d: t.pop("phones.pairs"),
+        "its counts of phones, pairs, are missing or of another kind",
+    ),
+    "counts of other phonemes": (
+        lambda t, d: t.update({"phones.frames": torch.ones(4, dtype=torch.int64)}),
+        "its counts of phones, frames, are not those of 5 phonemes",
+    ),
+    "counts after a phoneme that is none": (
+        lambda t, d: t.update({"phones.triples": torch.tensor([[0, 1, 5, 1]])}),
+        "its counts of phones, triples, are not those of 5 phonemes",
+    ),
+    "counts below 0": (
+        lambda t, d: t["phones.lived"].neg_(),
+        "its counts of phones, lived, are not those of 5 phonemes",
+    ),
+    "counts as floats": (
+        lambda t, d: t.update({"phones.single": torch.ones(5)}),
+        "its counts of phones, single, are missing or of another kind",
     ),
     "no network": (lambda t, d: d.update(base=[]), "it holds no network"),
 }

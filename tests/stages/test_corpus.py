@@ -8,19 +8,22 @@ from helpers import run_stages, set_params
 from pipeline.bad_data import GRID0, PROJECTS, RAW, begin
 
 from phonemes.params import load
-from phonemes.storage.layout import FEATURES
+from phonemes.storage.layout import DESCRIPTION
 
 
 @pytest.mark.parametrize("project", ["flat", "audio"])
-def test_frames_that_were_computed_have_their_parameters_and_those_given_have_none(
+def test_a_corpus_says_where_it_comes_from_and_how_its_frames_were_computed(
     tmp_path, monkeypatch, project
 ):
     monkeypatch.chdir(tmp_path)
     begin()
     PROJECTS[project]()
     run_stages("corpus")
-    features = json.loads(FEATURES.read_text())
-    assert features == (None if project == "flat" else asdict(load().features))
+    given = project == "flat"
+    assert json.loads(DESCRIPTION.read_text()) == {
+        "source": "arrays" if given else "audio",
+        "features": None if given else asdict(load().features),
+    }
 
 
 def test_what_was_left_out_is_printed_with_its_reason(tmp_path, monkeypatch, capsys):

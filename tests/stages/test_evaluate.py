@@ -68,7 +68,7 @@ def overflow():
     state = classifier.network.state_dict()
     state["0.weight"].fill_(3e38)
     network = TrainedNetwork(classifier.architecture, state)
-    save_model(MODEL, [network], [], bundle.purpose, bundle.facts)
+    save_model(MODEL, [network], [], bundle.purpose, bundle.phones, bundle.facts)
 
 
 def test_evaluate_json_holds_what_is_compared_between_runs_and_no_more(project):

@@ -200,7 +200,7 @@ def test_an_interrupted_training_leaves_no_history_without_its_model(project, mo
 
 def test_the_model_file_says_what_it_was_made_for_and_how_it_was_trained(project):
     run_stages("train")
-    _, purpose, facts = load_model(MODEL, torch.device("cpu"))
+    _, purpose, _, facts = load_model(MODEL, torch.device("cpu"))
     params = load()
     assert purpose.phonemes == read_phonemes(CORPUS)
     assert purpose.spelling == read_spelling(CORPUS, len(purpose.phonemes))

@@ -1,0 +1,135 @@
+"""`phonemes transcribe`: the phonemes of recordings, with their times."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phonemes.errors import InputError
+
+if TYPE_CHECKING:
+    from phonemes.transcription.outputs import Job
+    from phonemes.transcription.recognizer import Recognizer
+    from phonemes.transcription.transcript import Transcript
+
+
+def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "Transcript":
+    """Transcribe a recording and write its files."""
+    import numpy as np
+
+    from phonemes.transcription.outputs import PICTURES, kept, write
+    from phonemes.transcription.recognizer import SMOOTH
+    from phonemes.transcription.sound import pieces, sound_file
+    from phonemes.transcription.transcribe import transcribe_pieces
+
+    pictures = not PICTURES.keys().isdisjoint(job.outputs)
+    held: list[np.ndarray] = []
+    smooth = None if raw else SMOOTH
+    with sound_file(job.sound) as path:
+        try:
+            sound = pieces(path, recognizer.rate)
+            sound = kept(sound, recognizer.rate, held) if pictures else sound
+            transcript = transcribe_pieces(sound, recognizer, smooth, keep=pictures)
+        except InputError as error:
+            named = str(path) in str(error)
+            raise error if named else InputError(f"{job.sound}: {error}") from None
+    samples = np.concatenate(held) if held else np.zeros(0, np.float32)
+    write(job, transcript, samples, recognizer.rate, silence)
+    return transcript
+
+
+@click.command(
+    epilog="""Examples:
+
+\b
+  phonemes transcribe hello.wav
+  phonemes transcribe interviews/ --to textgrid,html --out labelled/
+  sox call.sph -t wav - | phonemes transcribe - --to csv --out labelled/
+"""
+)
+@click.argument("sources", nargs=-1, required=True, metavar="FILE|FOLDER|- ...")
+@click.option(
+    "--to",
+    metavar="FORMATS",
+    help="textgrid, csv, json, ctm, mlf, png, html; several with commas. Without: a table here.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to. Without: beside the recording.",
+)
+@click.option(
+    "--model",
+    metavar="FILE",
+    help="A model.safetensors, or `english`. Without: the project's own, if it was trained on "
+    "recordings, else `english`.",
+)
+@click.option(
+    "--silence",
+    type=click.Choice(["label", "empty"]),
+    default="label",
+    show_default=True,
+    help="Silence as phoneme SIL, or as gaps.",
+)
+@click.option(
+    "--raw", is_flag=True, help="The likeliest phoneme of each frame, not smoothed over time."
+)
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="Where to compute.",
+)
+def transcribe(
+    sources: tuple[str, ...],
+    to: str | None,
+    out: Path | None,
+    model: str | None,
+    silence: str,
+    raw: bool,
+    overwrite: bool,
+    device: str,
+) -> None:
+    """Find the phonemes of recordings, with start, end and confidence.
+
+    Takes wav, flac, mp3, ogg and NIST sphere of any rate and number of channels, folders of
+    them, and - for standard input. A folder goes on after a file that cannot be read, and lists
+    those at the end.
+    """
+    from tqdm import tqdm
+
+    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing
+    from phonemes.transcription.recognizer import choose_model, open_recognizer
+
+    formats = formats_of(to or "")
+    if out is not None and not formats:
+        raise InputError("--out needs --to, which says what to write")
+    if "-" in sources and formats and out is None:
+        raise InputError("standard input has no folder to write to; name one with --out FOLDER")
+    found = [*jobs(sources, formats, out)]
+    if not overwrite:
+        refuse_existing(found)
+    chosen = choose_model(model)
+    click.echo(f"model: {chosen.name} ({chosen.why})", err=True)
+    recognizer = open_recognizer(chosen.name, device)
+    many, failed, seconds = len(found) > 1, [], 0.0
+    with tqdm(found, unit=" recordings", disable=not (many and sys.stderr.isatty())) as bar:
+        for job in bar:
+            try:
+                transcript = labelled(job, recognizer, raw, silence)
+            except InputError as error:
+                if not many:
+                    raise
+                failed.append(f"  {error}")
+                continue
+            seconds += transcript.duration
+            if not formats:
+                bar.clear()
+                click.echo(f"{job.sound}\n{transcript}\n" if many else str(transcript))
+    if formats:
+        done = len(found) - len(failed)
+        click.echo(f"labelled {done} recordings, {seconds:,.1f} s of sound: {', '.join(formats)}")
+    if failed:
+        raise InputError(f"{len(failed)} of {len(found)} recordings failed:\n" + "\n".join(failed))

@@ -1,0 +1,1 @@
+"""From a recording to its phonemes, with their times and confidences."""
