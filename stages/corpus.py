@@ -20,7 +20,7 @@ def open_source(params: Params) -> Source:
         case "arrays":
             from phonemes.corpus.arrays import source as arrays
 
-            return arrays.open_source(Path(corpus.path))
+            return arrays.open_source(Path(corpus.path), corpus.arrays)
         case "audio":
             from phonemes.corpus.audio import source as audio
 
@@ -40,7 +40,8 @@ def main(params: Params, outputs: Outputs) -> None:
         source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
     )
     computed = None if params.corpus.source == "arrays" else asdict(params.features)
-    description = json.dumps({"source": params.corpus.source, "features": computed}, indent=2)
+    facts = {"source": params.corpus.source, "features": computed, "header": source.header}
+    description = json.dumps(facts, indent=2)
     (folder / DESCRIPTION.name).write_text(description + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
     for split, summary in summaries.items():

@@ -37,6 +37,7 @@ RERUNS = {  # after one edit of a module
     "phonemes/__init__.py": [],
     "phonemes/__main__.py": [],
     "phonemes/commands/recipe.py": [],
+    "phonemes/inspection/report.py": [],
     "phonemes/inventory.py": ["corpus", "evaluate"],
     "phonemes/features/log_mel.py": ["corpus"],
     "phonemes/corpus/pack.py": ["corpus"],

@@ -7,7 +7,7 @@ import click
 from phonemes.errors import reported
 
 # each a module here, with a function of that name
-COMMANDS = ("transcribe", "recipe", "seeds", "rate", "export", "repair")
+COMMANDS = ("transcribe", "inspect", "recipe", "seeds", "rate", "export", "repair")
 
 
 class Subcommands(click.Group):

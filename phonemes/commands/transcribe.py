@@ -39,15 +39,7 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
     return transcript
 
 
-@click.command(
-    epilog="""Examples:
-
-\b
-  phonemes transcribe hello.wav
-  phonemes transcribe interviews/ --to textgrid,html --out labelled/
-  sox call.sph -t wav - | phonemes transcribe - --to csv --out labelled/
-"""
-)
+@click.command(epilog="Example: phonemes transcribe interviews/ --to textgrid,html --out labelled/")
 @click.argument("sources", nargs=-1, required=True, metavar="FILE|FOLDER|- ...")
 @click.option(
     "--to",
@@ -95,8 +87,8 @@ def transcribe(
     """Find the phonemes of recordings, with start, end and confidence.
 
     Takes wav, flac, mp3, ogg and NIST sphere of any rate and number of channels, folders of
-    them, and - for standard input. A folder goes on after a file that cannot be read, and lists
-    those at the end.
+    them, and - for standard input: sox call.sph -t wav - | phonemes transcribe -
+    A folder goes on after a file that cannot be read, and lists those at the end.
     """
     from tqdm import tqdm
 

@@ -17,6 +17,14 @@ class SyntheticParams:
 
 
 @dataclass(frozen=True)
+class ArraysParams:
+    """The course's files, where an edition has no dev: the speakers of the training set."""
+
+    dev_share: Share  # of the speakers
+    seed: Seed
+
+
+@dataclass(frozen=True)
 class AudioParams:
     """Recordings with alignments."""
 
@@ -42,4 +50,5 @@ class CorpusParams:
     path: Annotated[str, Text()]
     allow_shared_speakers: bool
     synthetic: SyntheticParams
+    arrays: ArraysParams
     audio: AudioParams

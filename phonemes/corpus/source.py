@@ -33,6 +33,7 @@ class Source(NamedTuple):
     # both are called after the last utterance was read
     spelling: Callable[[], Spelling] | None = None  # None: integers, and phonemes as they are
     notes: Callable[[], Sequence[str]] = tuple  # lines that the user should see
+    header: tuple[str, str] = ("id", "label")  # of predictions, as the edition asks for them
 
 
 def composed(name: str) -> str:

@@ -55,6 +55,13 @@ def label_times(count: int, features: FeatureParams) -> NDArray[np.float64]:
     return (np.arange(count) * stride + own[features.label_at] / 2) / features.sample_rate
 
 
+def band_corners(features: FeatureParams) -> NDArray[np.float64]:
+    """Return the corners of the bands, (C + 2,) in Hz: those of band c are c, c + 1 and c + 2."""
+    low, high = 2595 * np.log10(1 + np.array([features.low, features.high]) / 700)
+    mels = np.linspace(low, high, features.bands + 2)
+    return 700 * (10 ** (mels / 2595) - 1)
+
+
 @lru_cache(maxsize=8)
 def mel_filters(features: FeatureParams) -> NDArray[np.float32]:
     """Return the weight of each frequency in each band, (fft / 2 + 1, C).
@@ -62,9 +69,7 @@ def mel_filters(features: FeatureParams) -> NDArray[np.float32]:
     Raises:
         InputError: a band is too narrow to hold a frequency of the spectrum.
     """
-    low, high = 2595 * np.log10(1 + np.array([features.low, features.high]) / 700)
-    mels = np.linspace(low, high, features.bands + 2)
-    corners = 700 * (10 ** (mels / 2595) - 1)  # Hz
+    corners = band_corners(features)
     frequencies = np.fft.rfftfreq(features.fft, 1 / features.sample_rate)[:, None]
     left, centre, right = corners[:-2], corners[1:-1], corners[2:]
     rising = (frequencies - left) / (centre - left)

@@ -11,8 +11,8 @@ stages and commands run. N frames, U utterances, C coefficients and P phonemes o
       phonemes.txt            the P phonemes, one a line, in label order
       spelling.txt            "integers" or "text", as the labels of the training set were given;
                               then, one a line, how the user's data spell each phoneme
-      description.json        "source" of the utterances, and the section "features" of computed
-                              frames; null for frames given
+      description.json        "source" of the utterances, the section "features" of computed
+                              frames, null for frames given, and the "header" of predictions
     data/normalized/
       {split}.npy             (N, C) float32
       normalization.json      the section `normalize`

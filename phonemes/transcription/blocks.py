@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from phonemes.features.log_mel import FeatureParams, log_mel, samples_of
 from phonemes.storage.layout import Frames
 
-SHORTEST, LONGEST = 5.0, 15.0  # s of a block that is cut off
-REST = 2.0  # s that are left at least after a cut
+SHORTEST, LONGEST = 2.0, 8.0  # s of a block that is cut off; utterances of training are as long
+REST = 1.0  # s that are left at least after a cut
 SMOOTHED = 0.2  # s over which the level is averaged, so that no stop's closure is a pause
 
 

@@ -138,7 +138,8 @@ def write(
 
 def _page(job: Job, transcript: Transcript, samples: NDArray[np.float32], rate: int) -> str:
     """Return the page of a recording, compared with the TextGrid next to it, if there is one."""
-    from phonemes.pages.recording import recording_page, reference_tiers
+    from phonemes.pages.recording import recording_page
+    from phonemes.pages.reference import reference_tiers
 
     beside = Path(job.sound).with_suffix(".TextGrid")
     own = beside == job.outputs.get("textgrid")

@@ -115,7 +115,10 @@ def choose_model(asked_for: str | None) -> Choice:
         return Choice(asked_for, "as asked for")
     if not MODEL.exists():
         return Choice(ENGLISH, f"there is no {MODEL} here")
-    source = load_model(MODEL, torch.device("cpu")).purpose.source
+    try:
+        source = load_model(MODEL, torch.device("cpu")).purpose.source
+    except InputError as error:
+        raise InputError(f"{error}, or take --model {ENGLISH}") from None
     if source == "audio":
         return Choice(str(MODEL), "trained here on recordings")
     what = {"synthetic": "generated speech", "arrays": "frames that were given"}.get(source, source)

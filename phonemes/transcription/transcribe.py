@@ -21,7 +21,7 @@ from phonemes.transcription.recognizer import ENGLISH, SMOOTH, Recognizer, open_
 from phonemes.transcription.segments import Segment, Track, runs
 from phonemes.transcription.transcript import Transcript
 
-BATCH = 8  # blocks at once: more are faster, and need 50 MB each while they are smoothed
+BATCH = 24  # blocks at once: more are faster, and need some 20 MB each while they are smoothed
 
 
 class _Run(NamedTuple):

@@ -338,6 +338,12 @@ def test_a_speaker_of_two_splits_is_refused(tmp_path):
     assert refusal.endswith("or set corpus.allow_shared_speakers to true")
 
 
+def test_a_speaker_of_train_may_be_in_a_test_without_labels_which_has_no_scores(tmp_path):
+    unlabelled = utterance("b", speaker="s", labels=False)
+    summary = pack(tmp_path, train=[utterance("a", speaker="s")], test=[unlabelled])
+    assert summary["train"].speakers == summary["test"].speakers == 1
+
+
 def test_a_speaker_of_two_splits_is_allowed_where_asked_for(tmp_path):
     utterances = {"train": [utterance("a", speaker="s")], "test": [utterance("b", speaker="s")]}
     summary = pack(tmp_path, allow_shared_speakers=True, **utterances)

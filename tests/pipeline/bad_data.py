@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 
 from phonemes.inventory import ARPABET_STRESS
 from phonemes.model.tensor_file import read_tensors, write_tensors
-from phonemes.storage.layout import CONTEXT, CORPUS, MODEL, NORMALIZATION, NORMALIZED
+from phonemes.storage.layout import CONTEXT, CORPUS, DESCRIPTION, MODEL, NORMALIZATION, NORMALIZED
 
 RAW = Path("data/raw/mine")
 LENGTHS = {"train": (7, 5, 6), "dev": (6, 5), "test": (5, 6)}
@@ -130,6 +130,23 @@ def write_tree() -> None:
                 np.save(subset / "transcript" / name, np.array(["<sos>", *names, "<eos>"]))
 
 
+def write_libriphone() -> None:
+    """Write the files of NTU's course; test's speakers are train's."""
+    set_params({"corpus": {"arrays": {"dev_share": 0.5}}})
+    made = frames_and_labels(LENGTHS)
+    lines = []
+    for split, parts in {"train": ("train", "dev"), "test": ("test",)}.items():
+        (RAW / "feat" / split).mkdir(parents=True)
+        utterances = [each for part in parts for each in made[part]]
+        names = [f"{number % 3}-{split}-{number}" for number in range(len(utterances))]
+        (RAW / f"{split}_split.txt").write_text("\n".join(names))
+        for name, (frames, labels) in zip(names, utterances, strict=True):
+            torch.save(torch.tensor(frames), RAW / f"feat/{split}/{name}.pt")
+            if split == "train":
+                lines.append(" ".join([name, *map(str, labels % 41)]))
+    (RAW / "train_labels.txt").write_text("\n".join(lines))
+
+
 def sound(hertz: int = 500, rate: int = RATE, seconds: float = SOUND_SECONDS) -> np.ndarray:
     """Return a tone, (S,), that grows, so that frames differ."""
     time = np.arange(round(rate * seconds)) / rate
@@ -174,6 +191,7 @@ def write_textgrids() -> None:
 PROJECTS = {
     "flat": write_flat,
     "tree": write_tree,
+    "libriphone": write_libriphone,
     "audio": write_textgrids,
     "listed": write_listed,
     "timit": write_timit,
@@ -266,6 +284,7 @@ GRID0 = RAW / "train/s0/a.TextGrid"
 PHN0 = RAW / "train/DR1/s0/a.PHN"
 LAB0 = RAW / "train/s0/lab/a.lab"
 LIST = RAW / "speakers.csv"
+PT0 = RAW / "feat/train/0-train-0.pt"
 MFCC = RAW / "train-clean-100/mfcc"
 TRANSCRIPT = RAW / "train-clean-100/transcript"
 FIRST = "train0-1-0000.npy"
@@ -1448,6 +1467,10 @@ later_kinds = {
         ),
     },
     "predict": {
+        "a description without the header": (
+            lambda: DESCRIPTION.write_text('{"source": "arrays", "features": null}'),
+            "data/corpus/description.json is damaged (no header); delete it and run `dvc repro`",
+        ),
         "missing test frames": (
             lambda: (NORMALIZED / "test.npy").unlink(),
             "data/normalized/test.npy is missing; run `dvc repro` to make it",
@@ -1515,11 +1538,50 @@ params_kinds = {
     ),
 }
 
+libriphone_kinds = {
+    "a missing tensor": (
+        lambda: PT0.unlink(),
+        "data/raw/mine/train_split.txt, line 1: data/raw/mine/feat/train has no '0-train-0'.pt; "
+        "add the file or remove the line",
+    ),
+    "a pickle that runs a command": (
+        lambda: torch.save(Exploit(), PT0),
+        f"{PT0}: names 'posix.system', which is no part of a tensor of floats: loading it could "
+        "run code, so it is refused; get the file from a source you trust",
+    ),
+    "a tensor that inflates": (
+        lambda: inflating(PT0),
+        f"{PT0}: holds 'a/data.pkl' compressed, 10,000,002 bytes of a file of ...; torch.save does "
+        "not compress: write it with torch.save",
+    ),
+    "a tensor cut short": (lambda: cut(PT0), f"{PT0}: is damaged (BadZipFile: ...); copy or ..."),
+    "a tensor of integers": (
+        lambda: torch.save(torch.ones(7, BANDS, dtype=torch.int64), PT0),
+        f"{PT0}: holds values of torch.LongStorage; expected floats: save tensor.float()",
+    ),
+    "a few values that stand for many": (
+        lambda: torch.save(torch.ones(1, BANDS).expand(10**8, BANDS), PT0),
+        f"{PT0}: declares shape (100000000, 40) with strides (0, 1), but its storage has 40 "
+        "values; save tensor.contiguous()",
+    ),
+    "a label beyond the classes": (
+        lambda: replace(RAW / "train_labels.txt", " 2", " 41"),
+        "data/raw/mine/feat/train/...: frame ... has label 41...; expected 0 to 40; correct it, or "
+        "list all phonemes",
+    ),
+    "no speaker for train": (
+        lambda: set_params({"corpus": {"arrays": {"dev_share": 1}}}),
+        "corpus.arrays.dev_share leaves train no speaker: dev takes 3 of 3 in "
+        "data/raw/mine/train_split.txt; add speakers or lower it",
+    ),
+}
+
 KINDS = [
     Kind(name, project, stage, spoil, message)
     for project, stage, kinds in [
         ("flat", "corpus", flat_kinds),
         ("tree", "corpus", tree_kinds),
+        ("libriphone", "corpus", libriphone_kinds),
         ("audio", "corpus", audio_kinds),
         ("listed", "corpus", listed_kinds),
         ("timit", "corpus", timit_kinds),

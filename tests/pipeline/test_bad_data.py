@@ -40,6 +40,7 @@ from phonemes.corpus.arrays import safe_numpy
 from phonemes.corpus.arrays.source import open_source
 from phonemes.corpus.audio.alignments import frame_labels, read_alignment
 from phonemes.corpus.audio.speakers import places
+from phonemes.corpus.params import ArraysParams
 from phonemes.errors import InputError
 from phonemes.features.sound import read_sound
 from phonemes.inventory import ARPABET_STRESS
@@ -49,6 +50,7 @@ from phonemes.storage.layout import CORPUS, MODEL, PREDICTIONS, SCORES, SPLITS
 from phonemes.storage.read import read_array, read_lengths
 
 pytestmark = pytest.mark.heavy
+ARRAYS = ArraysParams(dev_share=0.1, seed=1)
 
 
 def refused(stage: str) -> str:
@@ -402,7 +404,7 @@ def test_no_damage_to_a_split_brings_down_the_corpus_stage(flat, tally, data):
     (RAW / name).write_bytes(data.draw(damaged(good, WORDS)))
 
     def read() -> None:
-        source = open_source(RAW)
+        source = open_source(RAW, ARRAYS)
         for split in SPLITS:
             list(source.splits[split]())
 
@@ -415,7 +417,7 @@ def test_no_damage_to_a_split_brings_down_the_corpus_stage(flat, tally, data):
 def test_no_list_of_phonemes_brings_down_its_reader(flat, tally, data):
     good = "\n".join(ARPABET_STRESS).encode()
     (RAW / "phonemes.txt").write_bytes(data.draw(damaged(good, WORDS)))
-    survives(lambda: list(open_source(RAW).splits["train"]()), tally)
+    survives(lambda: list(open_source(RAW, ARRAYS).splits["train"]()), tally)
 
 
 @MANY
@@ -431,14 +433,14 @@ def test_no_list_of_speakers_brings_down_its_reader(fuzzed, tally, params, conte
 @given(content=damaged(b"id\ntest0-1-0000\ntest1-1-0000\n", WORDS))
 def test_no_order_of_test_files_brings_down_its_reader(tree, tally, content):
     (RAW / "test_order.csv").write_bytes(content)
-    survives(lambda: open_source(RAW), tally)
+    survives(lambda: open_source(RAW, ARRAYS), tally)
 
 
 @FEWER
 @given(content=damaged(b"id,label\n" + b"0,2\n" * sum(LENGTHS["test"]), WORDS))
 def test_no_table_of_labels_brings_down_its_reader(flat, tally, content):
     (RAW / "phoneme_labels_for_test_data.csv").write_bytes(content)
-    survives(lambda: list(open_source(RAW).splits["test"]()), tally)
+    survives(lambda: list(open_source(RAW, ARRAYS).splits["test"]()), tally)
 
 
 @MANY

@@ -23,6 +23,7 @@ def test_a_corpus_says_where_it_comes_from_and_how_its_frames_were_computed(
     assert json.loads(DESCRIPTION.read_text()) == {
         "source": "arrays" if given else "audio",
         "features": None if given else asdict(load().features),
+        "header": ["id", "label"],
     }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers import run_stages, set_params
-from pipeline.bad_data import NAMES, RAW, begin, write_flat, write_tree
+from pipeline.bad_data import LENGTHS, NAMES, RAW, begin, write_flat, write_libriphone, write_tree
 
 from phonemes.storage.layout import PREDICTIONS
 
@@ -53,3 +53,24 @@ def test_text_leaves_as_the_data_spell_it_unless_integers_are_asked_for(tree, ca
     for name, label in zip(names, integers, strict=True):
         assert name == (NAMES[int(label)].lower() if name in seen else NAMES[int(label)])
     assert {*names} & seen
+
+
+def test_rows_have_the_header_that_the_edition_asks_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begin()
+    write_libriphone()
+    run_stages()
+    table = pd.read_csv(PREDICTIONS, dtype=str)
+    assert [*table] == ["Id", "Class"]
+    assert table.Id.astype(int).tolist() == [*range(sum(LENGTHS["test"]))]
+    assert {*table.Class.astype(int)} <= {*range(41)}
+    (RAW / "test_split.txt").write_text("1-test-1\n0-test-0")
+    run_stages("corpus", "normalize", "context", "predict")
+    again = pd.read_csv(PREDICTIONS, dtype=str)
+    first = LENGTHS["test"][0]
+    assert again.Class.tolist() == [*table.Class[first:], *table.Class[:first]]
+
+
+def test_editions_of_the_other_course_ask_for_id_and_label(flat):
+    run_stages("corpus", "normalize", "context", "train", "predict")
+    assert PREDICTIONS.read_text().startswith("id,label\n0,")

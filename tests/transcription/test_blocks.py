@@ -32,7 +32,7 @@ def test_a_short_recording_is_one_block():
 
 def test_long_recordings_are_cut_at_their_quietest_moment():
     frames = np.zeros((10_000, 4), np.float32)
-    pauses = [900, 2000, 3300]
+    pauses = [600, 1300, 2000]
     for pause in pauses:
         frames[pause - 15 : pause + 15] = -9
     found = [*blocks(np.array_split(frames, 7), 0.01)]
@@ -41,11 +41,11 @@ def test_long_recordings_are_cut_at_their_quietest_moment():
     assert all(abs(cut - pause) < 15 for cut, pause in zip(cuts, pauses, strict=True))
 
 
-@pytest.mark.parametrize("count", [1, 1699, 1700, 1701, 5000])
+@pytest.mark.parametrize("count", [1, 899, 900, 901, 5000])
 def test_blocks_are_neither_long_nor_tiny(count):
     frames = np.random.default_rng(count).normal(size=(count, 4)).astype(np.float32)
     sizes = [len(each) for each in blocks(np.array_split(frames, max(1, count // 500)), 0.01)]
     assert sum(sizes) == count
     assert max(sizes) < (LONGEST + REST) * 100
     assert all(size >= SHORTEST * 100 for size in sizes[:-1])
-    assert count < 200 or sizes[-1] >= REST * 100
+    assert count < 100 or sizes[-1] >= REST * 100

@@ -95,8 +95,7 @@ def test_memory_does_not_grow_with_the_length_of_the_recording(english):
         tracemalloc.stop()
         return most
 
-    two = peak(2)
-    assert peak(6) < 1.1 * two + 2**20
+    assert peak(9) < 1.1 * peak(4) + 2**20
 
 
 # From Python

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from phonemes.corpus.arrays.files import only
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.inventory import (
     ARPABET_PLAIN,
@@ -138,6 +139,19 @@ class LabelReader:
             for index, counts in sorted(self._counts.items())
             if len(counts) > 1
         ]
+
+
+def listed_reader(folders: Iterable[Path]) -> LabelReader | None:
+    """Return a reader of the phonemes in a phonemes.txt, None where no folder has one.
+
+    Raises:
+        InputError: two folders have one, or as `read_phoneme_list`.
+    """
+    path = only("phonemes.txt", folders)
+    if path is None:
+        return None
+    spelled = read_phoneme_list(path)
+    return LabelReader(canonical_names(spelled), spelled)
 
 
 def _without_marks(labels: NDArray, where: str) -> NDArray:

@@ -1,10 +1,10 @@
-"""The course's files: CMU 11-785 HW1P2 in all its editions, read as they are.
+"""The course's files: CMU 11-785 HW1P2 in all its editions, and NTU's, read as they are.
 
 Flat editions keep a split in one file, `{train,dev,test}.npy` (dev also named `val`):
 an object array of U arrays (T, C) or one array (U, T, C); its labels are in
 `{split}_labels.npy`, those of test also in a CSV file. Trees keep one file an
-utterance, `{subset}/mfcc/*.npy` and `{subset}/transcript/*.npy`. Either may lie up to
-two folders down.
+utterance, `{subset}/mfcc/*.npy` and `{subset}/transcript/*.npy`. NTU's are those of
+`libriphone`. Each may lie up to two folders down.
 
 Labels are indices or phonemes, phonemes usually between two sentence marks. The
 inventory comes from `phonemes.txt` where there is one, else from the labels of train
@@ -13,23 +13,23 @@ links to folders, into which DVC does not look. So is whatever `safe_numpy` refu
 """
 
 import filecmp
-import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, combinations, pairwise, repeat
+from itertools import chain, combinations, repeat
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, read_phoneme_list
+from phonemes.corpus.arrays import libriphone
+from phonemes.corpus.arrays.files import examples, files_in, find, in_nfc, listing, only
+from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, listed_reader
 from phonemes.corpus.arrays.safe_numpy import load
 from phonemes.corpus.arrays.tables import read_column, read_labels
-from phonemes.corpus.source import Source, Utterance, check_name, composed
+from phonemes.corpus.params import ArraysParams
+from phonemes.corpus.source import Source, Utterance, composed
 from phonemes.errors import InputError
-from phonemes.inventory import canonical_names
-from phonemes.storage.inputs import refuse_ignored
 from phonemes.storage.layout import SPLITS
 
 SUBSETS = {
@@ -37,6 +37,8 @@ SUBSETS = {
     "dev": ("dev-clean",),
     "test": ("test-clean",),
 }
+FLAT = "train.npy"
+SIGNS = (FLAT, *SUBSETS["train"], libriphone.SIGN)  # of the editions' training sets
 
 
 class _Files(NamedTuple):
@@ -45,36 +47,33 @@ class _Files(NamedTuple):
     features: list[Path]
     labels: list[Path] | None  # one for each of the features
 
-    def all(self) -> list[Path]:
-        """Return what is read of a split."""
-        return [*self.features, *(self.labels or ())]
 
-
-def open_source(path: Path) -> Source:
+def open_source(path: Path, arrays: ArraysParams) -> Source:
     """Open the course's files at `path`; frames are read while a split is iterated.
+
+    Args:
+        path: of the files.
+        arrays: how dev is drawn, where an edition has none.
 
     Raises:
         InputError: names the file, what is missing or wrong, and the fix; also while a
             split is read.
     """
     folder = _course_folder(path)
-    flat = (folder / "train.npy").exists()
-    for subset in SUBSETS["train"]:
-        if flat and (folder / subset).exists():
-            raise InputError(f"{folder / 'train.npy'} and {subset} are both there; remove one")
-    files = {split: (_find_flat if flat else _find_tree)(folder, split) for split in SPLITS}
     above = _levels(folder, path)
-    order = None if flat else _only("test_order.csv", [folder / "test-clean", *above])
-    listed = _only("phonemes.txt", above)
-    refuse_ignored([*filter(None, (order, listed)), *chain(*map(_Files.all, files.values()))])
+    signs = [sign for sign in SIGNS if (folder / sign).exists()]
+    if len(signs) > 1 and not {*signs} <= {*SUBSETS["train"]}:
+        raise InputError(f"{folder / signs[0]} and {signs[-1]} are both there; remove one")
+    if libriphone.SIGN in signs:
+        return libriphone.open_libriphone(folder, above, arrays)
+    flat = FLAT in signs
+    files = {split: (_find_flat if flat else _find_tree)(folder, split) for split in SPLITS}
     if flat:
         _refuse_copies({split: found.features[0] for split, found in files.items()})
-    if order:
+    elif order := only("test_order.csv", [folder / "test-clean", *above]):
         files["test"] = _in_order(files["test"], order)
-    if listed:
-        spelled = read_phoneme_list(listed)
-        reader = LabelReader(canonical_names(spelled), spelled)
-    else:
+    reader = listed_reader(above)
+    if reader is None:
         known = chain(files["train"].labels or (), files["dev"].labels or ())
         labels = chain.from_iterable(map(_load_all, known)) if flat else map(load, known)
         reader = LabelReader(guess_phonemes(labels, folder))
@@ -87,19 +86,18 @@ def open_source(path: Path) -> Source:
 
 def _course_folder(path: Path) -> Path:
     """Return the folder at `path`, or up to two below it, that holds an edition."""
-    signs = ("train.npy", *SUBSETS["train"])
     if not path.is_dir():
         raise InputError(f"{path} is not a folder; give the one with the course's files")
     level = [path]
     for _ in range(3):
-        found = [folder for folder in level if any((folder / sign).exists() for sign in signs)]
+        found = [folder for folder in level if any((folder / sign).exists() for sign in SIGNS)]
         if len(found) > 1:
             raise InputError(f"{found[0]} and {found[1]} both hold train data; give one of them")
         if found:
             return found[0]
         level = [child for folder in level for child in sorted(folder.iterdir()) if _is_ours(child)]
     raise InputError(
-        f"{path} and two folders down hold no {' or '.join(signs)}; {path} holds {_listing(path)}: "
+        f"{path} and two folders down hold no {' or '.join(SIGNS)}; {path} holds {listing(path)}: "
         "unpack archives and check the path"
     )
 
@@ -109,67 +107,20 @@ def _is_ours(folder: Path) -> bool:
     return folder.is_dir() and not folder.is_symlink() and not folder.name.startswith((".", "__"))
 
 
-def _listing(folder: Path) -> str:
-    """Return the first names in a folder, for messages."""
-    names = sorted(child.name for child in folder.iterdir())
-    return ", ".join(names[:10]) + ", ..." * (len(names) > 10) or "nothing"
-
-
 def _levels(folder: Path, path: Path) -> list[Path]:
     """Return `folder` and those above it, up to `path`."""
     return [folder, *(each for each in folder.parents if each.is_relative_to(path))]
 
 
-def _find(folder: Path, *names: str) -> Path:
-    """Return the path of the one of `names` that is in `folder`."""
-    found = [path for path in (folder / name for name in names) if _is_there(path)]
-    if not found:
-        raise InputError(
-            f"{folder} has no {' or '.join(names)}; it holds {_listing(folder)}: add what is "
-            "missing"
-        )
-    if len(found) > 1:
-        raise InputError(f"{found[0]} and {found[1].name} are both there; remove one")
-    return _contained(found[0], folder)
-
-
-def _only(name: str, folders: Iterable[Path]) -> Path | None:
-    """Return the path of the file `name` in the one folder that has it, None where none has."""
-    found = [folder / name for folder in folders if _is_there(folder / name)]
-    if len(found) > 1:
-        raise InputError(f"{found[0]} and {found[1]} are both there; remove one")
-    return _contained(found[0], found[0].parent) if found else None
-
-
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()  # a link to nowhere is refused when it is read
-
-
-def _contained(path: Path, folder: Path) -> Path:
-    """Return `path`; refuse a link that leads out of `folder`, or to a folder."""
-    # realpath, as Path.resolve raises on links to themselves before Python 3.13
-    if not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
-        raise InputError(f"{path} is a link out of {folder}; put what it points to in its place")
-    for step in (path, *path.parents):
-        if step == folder:
-            break
-        if step.is_symlink() and step.is_dir():
-            raise InputError(
-                f"{step} is a link to a folder, which DVC does not watch; put the folder itself "
-                "in its place"
-            )
-    return path
-
-
 def _find_flat(folder: Path, split: str) -> _Files:
     names = ("dev", "val") if split == "dev" else (split,)
-    features = _find(folder, *(f"{name}.npy" for name in names))
+    features = find(folder, *(f"{name}.npy" for name in names))
     labels = [f"{name}_labels.npy" for name in names]
     if split == "test":
         labels.append("phoneme_labels_for_test_data.csv")
         if not any((folder / name).exists() for name in labels):
             return _Files([features], None)
-    return _Files([features], [_find(folder, *labels)])
+    return _Files([features], [find(folder, *labels)])
 
 
 def _refuse_copies(features: dict[str, Path]) -> None:
@@ -185,48 +136,23 @@ def _refuse_copies(features: dict[str, Path]) -> None:
 
 def _find_tree(folder: Path, split: str) -> _Files:
     subsets = [name for name in SUBSETS[split] if (folder / name).exists()] or SUBSETS[split][:1]
-    features = [file for name in subsets for file in _npy_files(folder, f"{name}/mfcc")]
+    features = [file for name in subsets for file in files_in(folder, f"{name}/mfcc", ".npy")]
     if split == "test" and not (folder / "test-clean/transcript").exists():
         return _Files(features, None)
-    labels = [file for name in subsets for file in _npy_files(folder, f"{name}/transcript")]
-    by_name = {_composed(file): file for file in labels}
-    wanted = [_composed(_transcript(file)) for file in features]
+    labels = [file for name in subsets for file in files_in(folder, f"{name}/transcript", ".npy")]
+    by_name = {in_nfc(file): file for file in labels}
+    wanted = [in_nfc(_transcript(file)) for file in features]
     if unlabelled := set(wanted) - set(by_name):
-        raise InputError(f"{_examples(unlabelled)} missing; every mfcc file needs a transcript")
+        raise InputError(f"{examples(unlabelled)} missing; every mfcc file needs a transcript")
     if orphans := set(by_name) - set(wanted):
         raise InputError(
-            f"{_examples(orphans)} without a file of the same name in mfcc; add or delete"
+            f"{examples(orphans)} without a file of the same name in mfcc; add or delete"
         )
     return _Files(features, [by_name[name] for name in wanted])
 
 
-def _composed(path: Path) -> Path:
-    """Return a path whose name is in NFC; `phonemes.corpus.source.composed` says why."""
-    return path.with_name(composed(path.name))
-
-
 def _transcript(features: Path) -> Path:
     return features.parent.parent / "transcript" / features.name
-
-
-def _examples(paths: Iterable[Path]) -> str:
-    first, *others = sorted(paths)
-    return f"{first} and {len(others)} more are" if others else f"{first} is"
-
-
-def _npy_files(folder: Path, name: str) -> list[Path]:
-    """Return the .npy files of a folder in the order of their names in NFC."""
-    inside = _find(folder, name)
-    files = sorted(
-        (file for file in inside.glob("*.npy") if not file.name.startswith(".")), key=_composed
-    )
-    for file in files:
-        check_name(file.name, str(file))
-    for file, other in pairwise(files):
-        if _composed(file) == _composed(other):
-            raise InputError(f"{file} and {other.name} are one name in two forms; keep one")
-    # only links are resolved: there may be 260,000 files
-    return [_contained(file, folder) if file.is_symlink() else file for file in files]
 
 
 def _in_order(files: _Files, order: Path) -> _Files:
@@ -243,7 +169,7 @@ def _in_order(files: _Files, order: Path) -> _Files:
             raise InputError(f"{order}, row {row}: {name!r} is listed twice; remove one")
         ordered[place] = None
     if unlisted := [file for place, file in enumerate(files.features) if place not in ordered]:
-        raise InputError(f"{_examples(unlisted)} not in {order}; add or delete")
+        raise InputError(f"{examples(unlisted)} not in {order}; add or delete")
     features, labels = files
     return _Files(
         [features[place] for place in ordered],

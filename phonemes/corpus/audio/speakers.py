@@ -16,11 +16,11 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from phonemes.corpus.audio.files import contained, listing, read_file
 from phonemes.corpus.params import AudioParams
+from phonemes.corpus.shares import draw_splits, share_sizes
 from phonemes.corpus.source import composed
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.storage.layout import SPLITS
@@ -199,19 +199,14 @@ def share_speakers(speakers: Iterable[str], audio: AudioParams) -> dict[str, str
             "corpus.audio.split: share needs the speaker of every recording; put each speaker's "
             "recordings in a folder or set corpus.audio.speaker"
         )
-    dev = max(1, round(audio.dev_share * len(known)))
-    test = max(1, round(audio.test_share * len(known)))
-    if dev + test >= len(known):
+    sizes = share_sizes(len(known), {"dev": audio.dev_share, "test": audio.test_share})
+    if sum(sizes.values()) >= len(known):
         raise InputError(
-            f"corpus.audio.split: share leaves train no speaker: dev takes {dev} and test {test} "
-            f"of {len(known)} ({listing(known)}); add speakers, or check corpus.audio.speaker, "
-            "dev_share and test_share"
+            f"corpus.audio.split: share leaves train no speaker: dev takes {sizes['dev']} and test "
+            f"{sizes['test']} of {len(known)} ({listing(known)}); add speakers, or check "
+            "corpus.audio.speaker, dev_share and test_share"
         )
-    order = np.random.default_rng(audio.seed).permutation(len(known))
-    return {
-        known[index]: "dev" if rank < dev else "test" if rank < dev + test else "train"
-        for rank, index in enumerate(order)
-    }
+    return draw_splits(known, sizes, audio.seed)
 
 
 def _listed(

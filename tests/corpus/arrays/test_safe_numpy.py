@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib import format as npy
 
-from phonemes.corpus.arrays import safe_numpy
+from phonemes.corpus.arrays import safe_pickle
 from phonemes.corpus.arrays.safe_numpy import load
 from phonemes.errors import InputError
 
@@ -534,8 +534,8 @@ def test_no_program_takes_more_than_a_multiple_of_its_file(folder, program, wrap
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_numpy_writes_needs_less_than_half_of_what_it_may(protocol, tmp_path, monkeypatch):
-    monkeypatch.setattr(safe_numpy, "MOST_MADE", safe_numpy.MOST_MADE // 2)
-    monkeypatch.setattr(safe_numpy, "ROOM_TO_MAKE", 0)
+    monkeypatch.setattr(safe_pickle, "MOST_MADE", safe_pickle.MOST_MADE // 2)
+    monkeypatch.setattr(safe_pickle, "ROOM_TO_MAKE", 0)
     for array in (
         ragged([ragged([f"phone {number}" for number in range(500)])]),
         ragged([np.zeros(0) for _ in range(500)]),

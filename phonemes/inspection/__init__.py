@@ -1,0 +1,1 @@
+"""What data are like before training: summaries, copies, suspicious utterances, pictures."""
