@@ -45,7 +45,6 @@ Outputs = dict[Path, dict[str, bytes | str]]
 # of the environment of another user, in which a run starts
 ELSEWHERE = {
     "LC_ALL": "C",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONIOENCODING": "ascii",
     "PYTHONUTF8": "0",
     "TZ": "Asia/Kolkata",
