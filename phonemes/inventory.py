@@ -103,22 +103,22 @@ def label_of(name: str, inventory: Sequence[str], where: str) -> int:
         ) from None
 
 
-PHONETIC_GROUPS = (  # ARPAbet without stress, and what TIMIT adds, in capitals
-    "IY IH IX EY EH AE",  # front vowels, from close to open
-    "AX AX-H AH ER AXR UX",  # central vowels
-    "UW UH OW AO AA",  # back vowels, from close to open
-    "AY AW OY",  # diphthongs that cross the vowel space
-    "P B T D DX K G",  # stops, lips to velum
-    "CH JH",  # affricates
-    "F V TH DH S Z SH ZH HH HV",  # fricatives, lips to glottis
-    "M EM N EN NX NG ENG",  # nasals
-    "L EL R",  # liquids
-    "W Y",  # glides
-    "Q PCL BCL TCL DCL KCL GCL EPI PAU H# SIL SPN",  # closures, silence and noise
-)
+PHONETIC_GROUPS = {  # ARPAbet without stress, and what TIMIT adds, in capitals
+    "front vowels": "IY IH IX EY EH AE",  # from close to open
+    "central vowels": "AX AX-H AH ER AXR UX",
+    "back vowels": "UW UH OW AO AA",  # from close to open
+    "diphthongs": "AY AW OY",  # that cross the vowel space
+    "stops": "P B T D DX K G",  # lips to velum
+    "affricates": "CH JH",
+    "fricatives": "F V TH DH S Z SH ZH HH HV",  # lips to glottis
+    "nasals": "M EM N EN NX NG ENG",
+    "liquids": "L EL R",
+    "glides": "W Y",
+    "silence and noise": "Q PCL BCL TCL DCL KCL GCL EPI PAU H# SIL SPN",  # with closures
+}
 PLACES = {
     name: (group, place)
-    for group, names in enumerate(PHONETIC_GROUPS)
+    for group, names in enumerate(PHONETIC_GROUPS.values())
     for place, name in enumerate(names.split())
 }
 UNKNOWN = (len(PHONETIC_GROUPS), 0)
@@ -142,3 +142,19 @@ def phonetic_order(phonemes: Sequence[str]) -> NDArray[np.int64]:
         return place, "" if place == UNKNOWN else phonemes[label]
 
     return np.array(sorted(range(len(phonemes)), key=key), dtype=np.int64)
+
+
+def phonetic_classes(phonemes: Sequence[str]) -> tuple[str, ...] | None:
+    """Return each phoneme's group of PHONETIC_GROUPS, or None where names are of no inventory.
+
+    The names of other inventories, as X-SAMPA's T, may mean another sound than here.
+    """
+    if fold(phonemes) is None:
+        return None
+    names = tuple(PHONETIC_GROUPS)
+    return tuple(names[phonetic_place(name)[0]] for name in phonemes)
+
+
+def stress_of(phoneme: str) -> str:
+    """Return the stress digit of an ARPAbet vowel, or "" of what has none."""
+    return phoneme[-1] if phoneme[:-1] in VOWELS and phoneme[-1] in "012" else ""

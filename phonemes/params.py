@@ -173,5 +173,17 @@ def _checked(values: object, name: str) -> Params:
 
 
 def warnings(params: Params, *sections: str) -> list[str]:
-    """Return a line for each value of some sections that is allowed and hardly meant."""
-    return [line for name in sections for line in unusual(getattr(params, name), name)]
+    """Return a line for what is allowed in some sections and hardly meant."""
+    lines = [line for name in sections for line in unusual(getattr(params, name), name)]
+    return lines + (_unlearnable(params.train) if "train" in sections else [])
+
+
+def _unlearnable(train: TrainParams) -> list[str]:
+    """Return a warning of values that together keep a network from learning the labels."""
+    if train.class_weights != "balanced" or not train.label_smoothing:
+        return []
+    return [
+        f"train.class_weights is balanced and train.label_smoothing {train.label_smoothing:g}: "
+        "rare phonemes weigh so much in the smoothed share that labels hardly count; set "
+        "train.label_smoothing to 0, or train.class_weights to sqrt"
+    ]

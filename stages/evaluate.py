@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from phonemes.decoding.decode import decode
@@ -15,7 +16,8 @@ from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.size import parameter_count
 from phonemes.model.store import Model, load_model
 from phonemes.params import Params
-from phonemes.scoring.figures import confusion_figure, save_png
+from phonemes.scoring.breakdowns import breakdowns
+from phonemes.scoring.predictions import save_predictions
 from phonemes.scoring.scores import (
     Interval,
     Predictions,
@@ -33,7 +35,14 @@ from phonemes.scoring.tables import (
     score_table,
 )
 from phonemes.storage.atomic import Outputs
-from phonemes.storage.layout import CONFUSION, CORPUS, MODEL, SCORES, TABLES, HostSplit
+from phonemes.storage.layout import (
+    CORPUS,
+    FRAME_PREDICTIONS,
+    MODEL,
+    SCORES,
+    TABLES,
+    HostSplit,
+)
 from phonemes.storage.read import (
     read_phonemes,
     read_split,
@@ -42,13 +51,16 @@ from phonemes.storage.read import (
 )
 from stages import run
 
+NOT_COMPARED = {"calibration_error"}  # scores that are in scores.csv alone
+
 
 class Evaluation(NamedTuple):
     """What is written of a split."""
 
+    predictions: Predictions
     scores: dict[str, Interval]
     units: Units  # that the intervals count
-    counts: NDArray[np.int64]  # (P, P) frames by actual and predicted phoneme
+    tables: dict[str, pd.DataFrame]  # by the name of their file
 
 
 def predict(
@@ -65,7 +77,8 @@ def predict(
     require_fit(model.base[0].architecture, on_device, classes)
     scores = decode(model, on_device, lengths, compute.dtype, smoothing)
     assert split.labels is not None
-    return Predictions(split.labels, *(values.cpu().numpy() for values in scores))
+    predicted, *others = (values.cpu().numpy() for values in scores)
+    return Predictions(split.labels, predicted.astype(split.labels.dtype), *others)
 
 
 def evaluate(
@@ -76,31 +89,37 @@ def evaluate(
     params: Params,
     compute: Compute,
 ) -> Evaluation:
-    """Score a labelled split by its name."""
+    """Score a labelled split by its name, and tell where its errors lie."""
     split, lengths = read_split_with_lengths(name, len(phonemes))
     utterances = read_utterances(CORPUS, name, len(lengths))
     units = independent_units([speaker for _, speaker in utterances])
     predictions = predict(split, lengths, len(phonemes), model, smoothing, params, compute)
     counts = confusion_counts(predictions.labels, predictions.predicted, len(phonemes))
-    return Evaluation(intervals(unit_sums(predictions, lengths, units, phonemes)), units, counts)
+    scores = intervals(unit_sums(predictions, lengths, units, phonemes))
+    tables = {
+        "scores": score_table(scores, units),
+        "confusion": confusion_table(counts, phonemes),
+        "phonemes": phoneme_table(counts, phonemes),
+        "confused_pairs": confused_pairs_table(counts, phonemes, params.evaluate.pairs),
+    } | breakdowns(predictions, lengths, utterances, counts, phonemes)
+    return Evaluation(predictions, scores, units, tables)
 
 
-def write_tables(folder: Path, found: Evaluation, phonemes: tuple[str, ...], pairs: int) -> None:
-    """Write scores with intervals, confusions, scores by phoneme and confused pairs of a split."""
+def write_tables(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
+    """Write the tables of a split into a new folder."""
     folder.mkdir(parents=True)
-    for name, table in {
-        "scores": score_table(found.scores, found.units),
-        "confusion": confusion_table(found.counts, phonemes),
-        "phonemes": phoneme_table(found.counts, phonemes),
-        "confused_pairs": confused_pairs_table(found.counts, phonemes, pairs),
-    }.items():
+    for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
 
 
-def rounded(scores: dict[str, Interval]) -> dict[str, float]:
+def compared(scores: dict[str, Interval]) -> dict[str, float]:
     """Return scores to be compared between runs, without those that are undefined."""
     values = {name: round(float(each.value), SCORE_DECIMALS) for name, each in scores.items()}
-    return {name: value for name, value in values.items() if not np.isnan(value)}
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in NOT_COMPARED and not np.isnan(value)
+    }
 
 
 def summary(name: str, found: Evaluation) -> str:
@@ -117,9 +136,9 @@ def summary(name: str, found: Evaluation) -> str:
 
 
 def main(params: Params, outputs: Outputs) -> None:
-    """Write the scores and tables of each labelled split, and a picture of dev's confusions."""
+    """Write the scores and tables of each labelled split; of dev also the predictions of frames."""
     tables = outputs.folder(TABLES)
-    scores, png = outputs.file(SCORES), outputs.file(CONFUSION)
+    scores = outputs.file(SCORES)
     compute = choose_compute(params.runtime.device, params.model.precision)
     model, purpose, phones, facts = load_model(MODEL, compute.device)
     phonemes = read_phonemes(CORPUS)
@@ -130,13 +149,12 @@ def main(params: Params, outputs: Outputs) -> None:
     splits = ["dev", *(["test"] if (CORPUS / "labels/test.npy").exists() else [])]
     found = {name: evaluate(name, phonemes, model, smoothing, params, compute) for name in splits}
     results: dict[str, dict[str, float]] = {"model": {"parameters": count, "epoch": facts.epoch}}
-    results |= {name: rounded(each.scores) for name, each in found.items()}
+    results |= {name: compared(each.scores) for name, each in found.items()}
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"
-    picture = confusion_figure(found["dev"].counts, phonemes, "Confusions on dev")
     for name, each in found.items():
-        write_tables(tables / name, each, phonemes, params.evaluate.pairs)
+        write_tables(tables / name, each.tables)
         print(summary(name, each))
-    save_png(picture, png)
+    save_predictions(tables / "dev" / FRAME_PREDICTIONS, found["dev"].predictions)
     scores.write_text(text, "utf-8", newline="\n")
 
 

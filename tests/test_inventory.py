@@ -18,7 +18,9 @@ from phonemes.inventory import (
     default_inventory,
     fold,
     label_of,
+    phonetic_classes,
     phonetic_order,
+    stress_of,
 )
 
 LEE_HON = set(
@@ -172,3 +174,27 @@ def test_phonemes_that_sound_alike_are_next_to_each_other():
 
 def test_unknown_names_keep_their_own_order_after_the_known_ones():
     assert in_order(("9", "T", "10", "2", "AA1")) == ["AA1", "T", "9", "10", "2"]
+
+
+def test_phonemes_of_known_inventories_have_a_phonetic_class():
+    names = "IY1 AH0 OW2 OY1 T JH ZH NG R W SPN".split()
+    assert phonetic_classes(names) == (
+        "front vowels", "central vowels", "back vowels", "diphthongs", "stops", "affricates",
+        "fricatives", "nasals", "liquids", "glides", "silence and noise",
+    )  # fmt: skip
+    assert phonetic_classes(("bcl", "dx", "ax-h")) == (
+        "silence and noise",
+        "stops",
+        "central vowels",
+    )
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("T", "S", "{"), ("SIL", "AA1", "AA1_s1")])
+def test_phonemes_of_other_inventories_have_none(names):
+    assert phonetic_classes(names) is None
+
+
+def test_only_vowels_have_stress():
+    assert [stress_of(name) for name in ("AA0", "ER2", "AA", "SIL", "T1", "1", "")] == [
+        "0", "2", "", "", "", "", ""
+    ]  # fmt: skip

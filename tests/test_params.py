@@ -259,6 +259,18 @@ def test_usual_values_and_other_sections_are_not_warned_of(params):
     assert warnings(usual, "train", "data", "augment", "stacking", "smooth", "normalize") == []
 
 
+def test_balanced_class_weights_with_label_smoothing_are_warned_of(params):
+    train = {"batch_size": 32, "class_weights": "balanced", "label_smoothing": 0.1}
+    assert warnings(changed(params, train=train), "train") == [
+        "train.class_weights is balanced and train.label_smoothing 0.1: rare phonemes weigh so "
+        "much in the smoothed share that labels hardly count; set train.label_smoothing to 0, or "
+        "train.class_weights to sqrt"
+    ]
+    assert warnings(changed(params, train=train), "model", "evaluate") == []
+    for apart in ({"label_smoothing": 0.0}, {"class_weights": "sqrt"}, {"class_weights": "none"}):
+        assert warnings(changed(params, train=train | apart), "train") == []
+
+
 # --- what is not even parameters
 
 

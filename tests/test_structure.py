@@ -50,6 +50,7 @@ RERUNS = {  # after one edit of a module
     "phonemes/training/fused/gather.py": ["train"],
     "phonemes/decoding/phone_model.py": ["evaluate", "predict"],
     "phonemes/export/graph.py": [],
+    "phonemes/pages/report/findings.py": [],
     "phonemes/scoring/scores.py": ["evaluate"],
 }
 

@@ -71,7 +71,7 @@ def _draw(corpus: "Corpus", stride: float, utterance: str | None, picture: Path)
     """Draw an utterance by its name, or a typical one."""
     from phonemes.inspection.picture import utterance_figure
     from phonemes.inspection.read import find_utterance, utterance_of
-    from phonemes.scoring.figures import save_png
+    from phonemes.pictures import save_png
     from phonemes.storage.atomic import replacing
 
     name, number = find_utterance(corpus.splits, utterance)

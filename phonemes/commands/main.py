@@ -1,5 +1,6 @@
 """The command `phonemes`: its subcommands, each imported when it is called."""
 
+import os
 from importlib import import_module
 
 import click
@@ -15,6 +16,7 @@ COMMANDS = (
     "compare",
     "seeds",
     "rate",
+    "report",
     "check",
     "export",
     "repair",
@@ -51,5 +53,8 @@ def phonemes() -> None:
 
 def main() -> None:
     """Run the command; an error that the user can correct is one line."""
+    # a notebook's, which matplotlib refuses to be imported with where the notebook's package is
+    # not installed; pictures need none
+    os.environ.pop("MPLBACKEND", None)
     with reported():
         phonemes()

@@ -30,7 +30,9 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
         try:
             sound = pieces(path, recognizer.rate)
             sound = kept(sound, recognizer.rate, held) if pictures else sound
-            transcript = transcribe_pieces(sound, recognizer, smooth, keep=pictures)
+            transcript = transcribe_pieces(
+                sound, recognizer, smooth, keep=pictures, workers=recognizer.workers
+            )
         except InputError as error:
             named = str(path) in str(error)
             raise error if named else InputError(f"{job.sound}: {error}") from None

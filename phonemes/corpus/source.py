@@ -1,6 +1,7 @@
 """What a source of data delivers: the utterances of each split, one after the other."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -33,6 +34,14 @@ class Source(NamedTuple):
     spelling: Callable[[], Spelling] | None = None  # None: integers, and phonemes as they are
     notes: Callable[[], Sequence[str]] = tuple  # lines that the user should see
     header: tuple[str, str] = ("id", "label")  # of predictions, as the edition asks for them
+
+
+def composed(name: str) -> str:
+    """Return a name in Unicode's composed form (NFC), in which names are compared.
+
+    macOS writes an é as e and an accent.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def check_name(name: str, where: str) -> None:

@@ -98,7 +98,9 @@ def log_mel(samples: NDArray[np.floating], features: FeatureParams) -> Frames:
         raise InputError(f"{len(samples)} samples are shorter than one frame of {width}")
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(width) / width)).astype(np.float32)
     filters = mel_filters(features)
-    windows = sliding_window_view(samples.astype(np.float32), width)[::stride]  # (T, width)
+    windows = sliding_window_view(samples.astype(np.float32, copy=False), width)[
+        ::stride
+    ]  # (T, width)
     bands = np.empty((len(windows), features.bands), np.float32)
     for start in range(0, len(windows), _BLOCK):
         block = slice(start, start + _BLOCK)

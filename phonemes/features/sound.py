@@ -17,6 +17,11 @@ RATES = range(1000, 400_001)  # Hz; any other rate in a header means that it is 
 # of libsndfile; of others, some lossy, nothing says whether a file is whole
 _FORMATS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "NIST", "FLAC")
 _CANCELLED = 0.1  # of the level that independent channels have when averaged
+# bytes of samples that a file of any size may hold, and for each of its own: sound becomes
+# up to 20 times as large, but silence of FLAC 18,000 times
+_SMALL, _EXPANSION = 2**28, 64
+_UNDECLARED = 2**60  # samples; libsndfile takes the largest number for an unknown one
+_LOUDEST = 8.0  # full scale is 1: floats of a file beyond are no sound, or integers
 
 
 class Sound(NamedTuple):
@@ -41,15 +46,17 @@ def read_sound(path: Path) -> Sound:
     try:
         with soundfile.SoundFile(path) as file:
             rate, declared, kind = file.samplerate, file.frames, file.format
+            refuse_undeclared(declared, path)
+            _refuse_content(path, kind, 4 * declared * file.channels)
             samples = file.read(dtype="float32", always_2d=True)  # (S, channels)
         missing = missing_bytes(path)
+    except InputError:
+        raise
     except (OSError, ValueError, MemoryError, soundfile.SoundFileError) as error:
         raise_true_cause(_system_error(path) or error, path)
         raise InputError(
             f"cannot read {path}: {error}; expected whole wav, flac or uncompressed NIST sphere"
         ) from None
-    if kind not in _FORMATS:
-        raise InputError(f"{path} is {kind} by its content; convert it to wav or flac")
     if missing or len(samples) < declared:
         raise InputError(
             f"{path} is cut short: its header declares more sound than the {len(samples)} samples "
@@ -57,15 +64,65 @@ def read_sound(path: Path) -> Sound:
         )
     if rate not in RATES:
         raise InputError(f"{path} claims {rate} samples a second; is it damaged?")
+    return Sound(_averaged(samples, path), rate)
+
+
+def _averaged(samples: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    """Return the mean over the channels, (S,), of samples, (S, channels), that can be sound."""
     if not np.isfinite(samples).all():
         raise InputError(f"{path} holds samples that are no finite numbers; write it again")
+    refuse_integers(samples, path)
     mean = samples.mean(axis=1)  # (S,)
     if len(mean) and cancel(samples.std(0, dtype=np.float64), mean.std(dtype=np.float64)):
         raise InputError(
             f"{path}: its {samples.shape[1]} channels cancel each other when they are averaged; "
             "one has its polarity reversed: invert it, or keep one channel"
         )
-    return Sound(mean, rate)
+    return mean
+
+
+def refuse_undeclared(frames: int, path: Path) -> None:
+    """Refuse a file that does not declare its length, which libsndfile cannot read to the end.
+
+    Raises:
+        InputError: `frames`, as libsndfile says it, is none.
+    """
+    if frames > _UNDECLARED:
+        raise InputError(
+            f"{path} does not declare how much sound it holds, as FLAC that was written to a "
+            "pipe; write it to a file, as with `ffmpeg -i OLD.flac NEW.flac`, or as wav"
+        )
+
+
+def refuse_integers(samples: NDArray[np.float32], path: Path) -> None:
+    """Refuse samples, of any shape, that are integers written as floats.
+
+    Raises:
+        InputError: they are far beyond full scale.
+    """
+    loudest = max(samples.max(initial=0.0), -samples.min(initial=0.0))
+    if loudest > _LOUDEST:
+        raise InputError(
+            f"{path} reaches {loudest:g}, where full scale is 1; were 16-bit values written as "
+            "floats? Divide them by 32,768"
+        )
+
+
+def _refuse_content(path: Path, kind: str, size: int) -> None:
+    """Refuse a format that does not tell whether a file is whole, and absurd amounts of sound.
+
+    Args:
+        path: of the file.
+        kind: its format, as libsndfile names it.
+        size: bytes of the samples that it declares.
+    """
+    if kind not in _FORMATS:
+        raise InputError(f"{path} is {kind} by its content; convert it to wav or flac")
+    if size > max(_SMALL, _EXPANSION * path.stat().st_size):
+        raise InputError(
+            f"{path}: its header declares {size / 2**30:,.1f} GiB of samples, but it has "
+            f"{path.stat().st_size / 2**20:,.1f} MiB; it is damaged, or hardly holds any sound"
+        )
 
 
 def cancel(levels: NDArray[np.float64], of_mean: float) -> bool:

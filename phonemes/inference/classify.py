@@ -54,10 +54,11 @@ def classify(classifier: Classifier, split: DeviceSplit, dtype: torch.dtype) -> 
     predicted = torch.empty(count, dtype=torch.int64, device=device)
     loss = torch.zeros(count, device=device)
     top3 = torch.zeros(count, dtype=torch.bool, device=device)
+    confidence = torch.zeros(count, device=device)
     for rows, logits in batched_logits(classifier, split, dtype):
         labels = logits.argmax(1) if split.labels is None else split.labels[rows]
-        predicted[rows], loss[rows], top3[rows] = score(logits, labels)
-    return FrameScores(predicted, loss, top3)
+        predicted[rows], loss[rows], top3[rows], confidence[rows] = score(logits, labels)
+    return FrameScores(predicted, loss, top3, confidence)
 
 
 @torch.inference_mode()

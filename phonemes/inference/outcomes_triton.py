@@ -33,18 +33,19 @@ def rows_of_logits(z, bias, row, rows, classes, PADDED: tl.constexpr, C: tl.cons
 
 @triton.jit
 def score(
-    z, bias, targets, predicted, losses, top3, rows, classes,
+    z, bias, targets, predicted, losses, top3, confidence, rows, classes,
     PADDED: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
-    """Store each row's likeliest class, loss, and whether less than three are likelier."""
+    """Store each row's likeliest class and its posterior, the loss, and if the label is near."""
     row = tl.program_id(0) * R + tl.arange(0, R)
-    value, _share, log_total, chosen = rows_of_logits(z, bias, row, rows, classes, PADDED, C)
+    value, share, log_total, chosen = rows_of_logits(z, bias, row, rows, classes, PADDED, C)
     target = is_target(targets, row, rows, tl.arange(0, C), 1)
     own = tl.sum(tl.where(target, value, 0.0), 1)[:, None]
     likelier = tl.sum(tl.where(value > own, 1, 0), 1)
     tl.store(predicted + row, tl.minimum(chosen, classes - 1), mask=row < rows)
     tl.store(losses + row, tl.sum(log_total - own, 1), mask=row < rows)
     tl.store(top3 + row, likelier < 3, mask=row < rows)
+    tl.store(confidence + row, tl.max(share, 1), mask=row < rows)
 
 
 def score_frames(logits: Tensor, labels: Tensor) -> FrameScores:
@@ -54,6 +55,7 @@ def score_frames(logits: Tensor, labels: Tensor) -> FrameScores:
         torch.empty_like(labels),
         torch.empty(rows, device=logits.device),
         torch.empty(rows, dtype=torch.bool, device=logits.device),
+        torch.empty(rows, device=logits.device),
     )
     bias = torch.zeros(classes, device=logits.device)
     score[(triton.cdiv(rows, TILE),)](

@@ -20,7 +20,7 @@ from matplotlib.ticker import MultipleLocator
 from phonemes.features.log_mel import FeatureParams, band_corners
 from phonemes.inspection.labels import Runs, runs
 from phonemes.inventory import phonetic_place
-from phonemes.scoring.figures import FONT, STYLE
+from phonemes.pictures import FONT, STYLE
 from phonemes.storage.layout import Frames, Labels
 
 ROW = 5.0  # seconds

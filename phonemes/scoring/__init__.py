@@ -1,1 +1,1 @@
-"""Scores with intervals, and the tables and figures that show them."""
+"""Scores with intervals, and the tables that show them."""

@@ -11,7 +11,8 @@ too narrow: it covers .79 to .82 where .95 is meant. Where speakers are unknown,
 take their place, by the same method; utterances of one speaker are not independent, so
 that such an interval does not hold for other speakers.
 
-N frames, U utterances, P phonemes and S units (speakers or utterances) of a split.
+N frames, U utterances, P phonemes and S units (speakers or utterances) of a split, BINS bins of
+confidence.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,12 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from phonemes.inventory import fold
+from phonemes.scoring.phones import phone_errors
 from phonemes.storage.layout import Labels
 
 CONFIDENCE = 0.95  # share of such intervals that hold the score over all speakers
-UNBOUNDED = {"cross_entropy"}  # all other scores are at most 1
+UNBOUNDED = {"cross_entropy", "phone_error_rate"}  # all other scores are at most 1
+BINS = 10  # of confidence, equally wide
 Sums = dict[str, NDArray[np.float64]]  # each (...,) or (..., P), summed over some frames
 
 
@@ -36,6 +39,7 @@ class Predictions(NamedTuple):
     predicted: Labels  # (N,)
     loss: NDArray[np.floating]  # (N,) nats
     top3: NDArray[np.bool_]  # (N,) whether the label is among the three likeliest
+    confidence: NDArray[np.floating]  # (N,) posterior of what was predicted
 
 
 class Units(NamedTuple):
@@ -74,7 +78,9 @@ def unit_sums(
     units: Units,
     phonemes: Sequence[str],
 ) -> Sums:
-    """Return the sums that scores are ratios of, by unit: each (S,), or (S, P) by phoneme.
+    """Return the sums that scores are ratios of, by unit.
+
+    Each is (S,), or (S, P) by phoneme, or (S, BINS) by confidence.
 
     Args:
         predictions: of the split.
@@ -85,24 +91,33 @@ def unit_sums(
     labels, predicted = predictions.labels, predictions.predicted
     unit = np.repeat(units.of_utterance, lengths)  # (N,)
     right = labels == predicted
+    excess = predictions.confidence - right
 
-    def total(values: NDArray) -> NDArray[np.float64]:
-        return np.bincount(unit, values, units.number).astype(np.float64)
+    def total(values: NDArray, of: NDArray[np.int64] = unit) -> NDArray[np.float64]:
+        return np.bincount(of, values, units.number).astype(np.float64)
 
-    def by_phoneme(classes: Labels, rows: NDArray) -> NDArray[np.float64]:
-        cells = unit[rows] * len(phonemes) + classes[rows]
-        counts = np.bincount(cells, minlength=units.number * len(phonemes))
-        return counts.reshape(units.number, len(phonemes)).astype(np.float64)
+    def by_class(
+        classes: NDArray,
+        size: int,
+        rows: NDArray | slice = slice(None),
+        values: NDArray | None = None,
+    ) -> NDArray[np.float64]:
+        cells = unit[rows] * size + classes[rows]
+        sums = np.bincount(cells, values, units.number * size)
+        return sums.reshape(units.number, size).astype(np.float64)
 
-    everywhere = np.ones(len(labels), bool)
+    errors = phone_errors(labels, predicted, lengths)
     sums = {
-        "frames": total(everywhere),
+        "frames": total(np.ones(len(labels), bool)),
         "right": total(right),
         "top3": total(predictions.top3),
         "loss": total(predictions.loss),
-        "support": by_phoneme(labels, everywhere),
-        "claimed": by_phoneme(predicted, everywhere),
-        "hits": by_phoneme(labels, right),
+        "support": by_class(labels, len(phonemes)),
+        "claimed": by_class(predicted, len(phonemes)),
+        "hits": by_class(labels, len(phonemes), right),
+        "excess": by_class(confidence_bins(predictions.confidence), BINS, values=excess),
+        "phones": total(errors.phones, units.of_utterance),
+        "phone_errors": total(errors.total, units.of_utterance),
     }
     if (folded := fold(phonemes)) is not None:
         classes = np.unique(folded, return_inverse=True)[1]
@@ -113,12 +128,21 @@ def unit_sums(
     return sums
 
 
+def confidence_bins(confidence: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Return the bin of each confidence, (N,) in [0, BINS)."""
+    return np.minimum((confidence * BINS).astype(np.uint8), BINS - 1)
+
+
 def scores(sums: Sums) -> dict[str, NDArray[np.float64]]:
     """Return the scores of summed frames, each of shape (...,); NaN where there are no frames.
 
     accuracy, top3_accuracy; macro_f1 over the phonemes that occur; cross_entropy in nats
-    a frame; and where stress can be folded, folded_accuracy (39 phones, SIL and SPN) and
-    accuracy_without_sil, over the frames whose label is not silence.
+    a frame; phone_error_rate of runs of labels, see `phones`; calibration_error, how far
+    confidence and accuracy are apart in a bin of confidence, the mean over frames (Naeini,
+    Cooper and Hauskrecht, 2015, "Obtaining well calibrated probabilities using Bayesian
+    binning", expected calibration error); and where stress can be folded, folded_accuracy
+    (39 phones, SIL and SPN) and accuracy_without_sil, over the frames whose label is not
+    silence.
     """
     support, claimed, frames = sums["support"], sums["claimed"], sums["frames"]
     f1 = 2 * sums["hits"] / np.maximum(support + claimed, 1)  # 0 for absent phonemes
@@ -127,6 +151,8 @@ def scores(sums: Sums) -> dict[str, NDArray[np.float64]]:
         "macro_f1": _ratio(f1.sum(-1), (support > 0).sum(-1)),
         "cross_entropy": _ratio(sums["loss"], frames),
         "top3_accuracy": _ratio(sums["top3"], frames),
+        "phone_error_rate": _ratio(sums["phone_errors"], sums["phones"]),
+        "calibration_error": _ratio(np.abs(sums["excess"]).sum(-1), frames),
     }
     if "folded" in sums:
         results["folded_accuracy"] = _ratio(sums["folded"], frames)
@@ -144,18 +170,29 @@ def intervals(sums: Sums) -> dict[str, Interval]:
     Args:
         sums: of each unit, from `unit_sums`: (S, ...) or (S, ..., P).
     """
-    units = len(sums["frames"])
     totals = {name: values.sum(0) for name, values in sums.items()}
     without_one = scores({name: totals[name] - values for name, values in sums.items()})
-    effective = totals["frames"] ** 2 / (sums["frames"] ** 2).sum(0)
-    quantile = stdtrit(np.maximum(effective - 1, 1), (1 + CONFIDENCE) / 2)
     results = {}
     for name, value in scores(totals).items():
-        others = without_one[name]  # (S, ...)
-        squares = ((others - others.mean(0)) ** 2).sum(0)
-        reach = quantile * np.sqrt((units - 1) / units * squares)
+        reach = interval_reach(without_one[name], sums["frames"])
         highest = np.inf if name in UNBOUNDED else 1.0
         results[name] = Interval(
             value, np.maximum(value - reach, 0.0), np.minimum(value + reach, highest)
         )
     return results
+
+
+def interval_reach(
+    without_one: NDArray[np.float64], frames: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far a score's interval reaches to both sides, (...,); NaN with one unit.
+
+    Args:
+        without_one: (S, ...) the score without each unit.
+        frames: (S, ...) of each unit.
+    """
+    units = len(frames)
+    effective = frames.sum(0) ** 2 / (frames**2).sum(0)
+    quantile = stdtrit(np.maximum(effective - 1, 1), (1 + CONFIDENCE) / 2)
+    squares = ((without_one - without_one.mean(0)) ** 2).sum(0)
+    return quantile * np.sqrt((units - 1) / units * squares)

@@ -38,8 +38,10 @@ class Outputs:
         """Return where to write the file that is to replace `path`; a link is replaced itself.
 
         Raises:
-            InputError: the folder that it is to lie in cannot be made.
+            InputError: the folder that it is to lie in cannot be made, or `path` is a folder.
         """
+        if path.is_dir():
+            raise InputError(f"{path} is a folder where a file is to be written; move it away")
         make_folder(path.parent)
         return self._add(path, path.parent, inside=False)
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from phonemes.schema import read_yaml_file
 
 DECLARED = Path("dvc.yaml")
 PARAMS = Path("params.yaml")
+IGNORED = Path(".dvcignore")
 SMALL = 2**16  # bytes; of such files the content counts,
 MOST_SMALL = 1000  # and of no more, code first: reading 100,000 takes longer than many a stage
 PYTHONS_OWN = ("__pycache__/", "*.pyc")  # which it writes while a stage imports its code
@@ -117,6 +118,27 @@ def refuse_changes(before: Inputs, stage: str) -> None:
         )
 
 
+def refuse_ignored(paths: Iterable[Path]) -> None:
+    """Refuse files that .dvcignore keeps DVC from watching, in the project's folder or below.
+
+    Raises:
+        InputError: names the first of them: changes there would go unnoticed.
+    """
+    specs: dict[Path, pathspec.GitIgnoreSpec] = {}
+    for path in paths:
+        place = Path(os.path.relpath(path))  # not resolved: DVC goes by names
+        if ".." in place.parts:
+            continue  # beyond the project, where no .dvcignore reaches
+        for folder in place.parents:
+            if folder not in specs:
+                specs[folder] = pathspec.GitIgnoreSpec.from_lines(_lines(folder / IGNORED))
+            if specs[folder].match_file(place.relative_to(folder)):
+                raise InputError(
+                    f"{path} is ignored by {folder / IGNORED}, so that DVC would not see it "
+                    f"change; remove the pattern there, or move {path} out of corpus.path"
+                )
+
+
 def _texts(items: Any) -> list[str]:
     """Return the entries of a list of dvc.yaml that are texts; others have options of DVC's."""
     return [item for item in items if isinstance(item, str)]
@@ -143,7 +165,7 @@ def _files(path: Path) -> Iterator[tuple[str, Stat]]:
     if not path.is_dir():
         yield from _stat(path)
         return
-    ignored = pathspec.GitIgnoreSpec.from_lines([*PYTHONS_OWN, *_lines(Path(".dvcignore"))])
+    ignored = pathspec.GitIgnoreSpec.from_lines([*PYTHONS_OWN, *_lines(IGNORED)])
     for folder, folders, names in os.walk(path):
         folders[:] = [name for name in folders if not ignored.match_file(f"{folder}/{name}/")]
         for name in names:

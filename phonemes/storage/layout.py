@@ -44,7 +44,7 @@ HISTORY = Path("metrics/history.csv")
 RATES = Path("metrics/rate.csv")
 SCORES = Path("metrics/evaluate.json")
 TABLES = Path("metrics/tables")
-CONFUSION = Path("metrics/confusion.png")
+FRAME_PREDICTIONS = "predictions.npz"  # in the folder of a split in TABLES
 PREDICTIONS = Path("predictions.csv")
 LOCK = Path("data/.lock")
 

@@ -5,6 +5,7 @@ utterances, C coefficients and P phonemes of a split must be the same in all its
 """
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def read_array(path: Path) -> NDArray:
     """
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro` to make it")
+    if not path.is_file():  # a pipe would never end
+        raise InputError(f"{path} is damaged (no file); delete it and run `dvc repro`")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on a damaged file
@@ -123,8 +126,8 @@ def read_utterances(folder: Path, split: str, count: int | None = None) -> list[
     """
     path = folder / f"utterances/{split}.csv"
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = [tuple(row) for row in csv.reader(file)]
+        lines = io.StringIO(_text(path), newline="")
+        header, *rows = [tuple(row) for row in csv.reader(lines)]
     except (OSError, ValueError, csv.Error) as error:
         raise_true_cause(error, path)
         raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
@@ -137,6 +140,13 @@ def read_utterances(folder: Path, split: str, count: int | None = None) -> list[
     return [(name, speaker) for name, speaker in rows]
 
 
+def _text(path: Path) -> str:
+    """Return the content of a file in UTF-8; raise OSError for a pipe, which would never end."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a file")
+    return path.read_bytes().decode("utf-8")
+
+
 def read_phonemes(folder: Path) -> tuple[str, ...]:
     """Return the corpus's P phonemes in label order.
 
@@ -145,7 +155,7 @@ def read_phonemes(folder: Path) -> tuple[str, ...]:
     """
     path = folder / "phonemes.txt"
     try:
-        return tuple(path.read_text("utf-8").split())
+        return tuple(_text(path).split())
     except (OSError, UnicodeDecodeError) as error:
         raise_true_cause(error, path)
         raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
@@ -159,7 +169,7 @@ def read_spelling(folder: Path, classes: int) -> Spelling:
     """
     path = folder / "spelling.txt"
     try:
-        kind, *names = path.read_text("utf-8").split() or [""]
+        kind, *names = _text(path).split() or [""]
     except (OSError, UnicodeDecodeError) as error:
         raise_true_cause(error, path)
         raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
@@ -178,7 +188,7 @@ def read_description(path: Path) -> dict[str, Any]:
         InputError: the file is missing or damaged.
     """
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(_text(path))
     except OSError as error:
         raise_true_cause(error, path)
         raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None

@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeGuard
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from phonemes.errors import raise_true_cause
 from phonemes.model.tensor_file import DamagedError, read_tensors, write_tensors
-from phonemes.storage.atomic import replacing
+from phonemes.storage.atomic import make_folder, replacing
 from phonemes.training.loop import Run
 from phonemes.training.params import FitParams
 from phonemes.training.schedule import PLANNED
@@ -77,7 +78,10 @@ class Checkpoints:
 
         Raises:
             MachineError: the machine lacks what reading the file takes; it may be good.
+            InputError: the folder of checkpoints is a file, or a link to nowhere.
         """
+        with suppress(OSError):  # a disk that cannot be written to costs the checkpoints alone
+            make_folder(self.path.parent)
         remove_leftovers(self.path.parent)
         try:
             stored = read_tensors(self.path)

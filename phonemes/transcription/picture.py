@@ -1,11 +1,7 @@
-"""A recording as a picture: its mel spectrogram with the phonemes below, in rows of some seconds.
-
-It is the project's picture: a user's matplotlibrc, styles and fonts do not reach it.
-"""
+"""A recording as a picture: its mel spectrogram with the phonemes below, in rows of seconds."""
 
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -15,14 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
+from phonemes.pictures import FONT, STYLE
 from phonemes.transcription.segments import Segment, Track
 
 ROW = 5.0  # s
 MOST_ROWS = 120  # of a picture: ten minutes
 WIDTH, HEIGHT = 12.0, 1.7  # inches of a row
 COLOURS = "magma"
-FONT = Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")  # comes with matplotlib
-STYLE = dict(matplotlib.rcParamsDefault) | {"text.parse_math": False}
 LABELS = 0.35  # height of the phonemes, of that of the spectrogram
 
 

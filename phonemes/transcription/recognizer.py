@@ -28,6 +28,7 @@ from phonemes.schema import build
 from phonemes.storage.layout import MODEL, Frames, HostSplit
 
 ENGLISH = "english"  # the model that comes with the package
+MOST_WORKERS = 4  # each of them needs memory for its own batch
 # as the recipe `smoothed`, whose scales were chosen on dev of real speech
 SMOOTH = SmoothParams(lm_scale=1, duration_scale=0.5, acoustic_scale=0.5, prior_scale=0.2)
 
@@ -64,6 +65,12 @@ class Recognizer:
     def start(self) -> float:
         """Return where the time that the first frame stands for begins, in s."""
         return float(label_times(1, self.features)[0]) - self.stride / 2
+
+    @property
+    def workers(self) -> int:
+        """Return how many batches of blocks are best labelled side by side on the device."""
+        on_cpu = self.compute.device.type == "cpu"
+        return min(MOST_WORKERS, torch.get_num_threads()) if on_cpu else 1
 
     def log_posteriors(self, frames: Sequence[Frames]) -> list[NDArray[np.float32]]:
         """Return the log posteriors of each frame, (T, P) a recording, not smoothed.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.features.containers import missing_bytes
-from phonemes.features.sound import RATES, cancel
+from phonemes.features.sound import RATES, cancel, refuse_integers, refuse_undeclared
 
 STDIN = "-"
 SUFFIXES = (
@@ -76,6 +76,7 @@ def pieces(path: Path, rate: int) -> Iterator[NDArray[np.float32]]:
                 raise InputError(
                     f"{path} claims {file.samplerate} samples a second; is it damaged?"
                 )
+            refuse_undeclared(file.frames, path)
             resampler = soxr.ResampleStream(file.samplerate, rate, 1, "float32", "HQ")
             checks = _Checks(path)
             for block in file.blocks(
@@ -111,6 +112,7 @@ class _Checks:
             raise InputError(
                 f"{self._path} holds samples that are no finite numbers; write it again"
             )
+        refuse_integers(block, self._path)
         every = np.column_stack([block, mean]).astype(np.float64)
         self._count += len(block)
         self._sums = self._sums + every.sum(0)

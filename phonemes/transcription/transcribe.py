@@ -3,12 +3,15 @@
 S samples, T frames, C mel bands, P phonemes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from phonemes.decoding.phone_model import SmoothParams
@@ -21,7 +24,10 @@ from phonemes.transcription.recognizer import ENGLISH, SMOOTH, Recognizer, open_
 from phonemes.transcription.segments import Segment, Track, runs
 from phonemes.transcription.transcript import Transcript
 
-BATCH = 24  # blocks at once: more are faster, and need some 20 MB each while they are smoothed
+BATCH = 16  # blocks at once: more are faster, and need some 20 MB each while they are smoothed
+
+
+_Labelled = tuple[Frames, NDArray[np.float32]]  # of a block: (T, C), and posteriors (T, P)
 
 
 class _Run(NamedTuple):
@@ -86,6 +92,7 @@ def transcribe_pieces(
     smooth: SmoothParams | None,
     *,
     keep: bool = False,
+    workers: int = 1,
 ) -> Transcript:
     """Return the phonemes of a recording that arrives in pieces.
 
@@ -94,20 +101,26 @@ def transcribe_pieces(
         recognizer: what labels it.
         smooth: over time, or None for each frame's likeliest phoneme.
         keep: frames and posteriors, `Transcript.track`; they need 450 bytes a frame.
+        workers: threads that label batches of blocks side by side. With several, each takes
+            one thread of torch's, whose own threads gain little in smoothing.
 
     Raises:
         InputError: it is shorter than one frame.
     """
     counted = _Counted(pieces)
     found: list[_Run] = []
-    tracks: list[tuple[Frames, NDArray[np.float32]]] = []
-    parts = blocks(framed(counted, recognizer.features), recognizer.stride)
-    while batch := [*islice(parts, BATCH)]:
+    tracks: list[_Labelled] = []
+
+    def label(batch: list[Frames]) -> list[_Labelled]:
         posteriors = recognizer.log_posteriors(batch)
         if smooth:
             posteriors = recognizer.smoothed(posteriors, smooth)
-        found += [run for each in posteriors for run in _runs(each)]
-        tracks += zip(batch, posteriors, strict=True) if keep else []
+        return [*zip(batch, posteriors, strict=True)]
+
+    parts = blocks(framed(counted, recognizer.features), recognizer.stride)
+    for labelled in _in_parallel(label, _batches(parts), workers):
+        found += [run for _, each in labelled for run in _runs(each)]
+        tracks += labelled if keep else []
     width = samples_of(recognizer.features.frame_width, recognizer.features)
     if not found:
         raise InputError(
@@ -127,6 +140,31 @@ def transcribe_pieces(
     return Transcript(
         tuple(_segments(_merged(found), recognizer, duration)), duration, recognizer.name, (), track
     )
+
+
+def _batches(parts: Iterator[Frames]) -> Iterator[list[Frames]]:
+    """Yield blocks in batches."""
+    while batch := [*islice(parts, BATCH)]:
+        yield batch
+
+
+def _in_parallel(
+    work: Callable[[list[Frames]], list[_Labelled]], batches: Iterator[list[Frames]], workers: int
+) -> Iterator[list[_Labelled]]:
+    """Yield what becomes of batches, in their order; no more are held than there are workers."""
+
+    def begin() -> None:
+        if workers > 1:
+            torch.set_num_threads(1)
+
+    with ThreadPoolExecutor(workers, initializer=begin) as pool:
+        waiting: deque[Future[list[_Labelled]]] = deque()
+        for batch in batches:
+            waiting.append(pool.submit(work, batch))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 class _Counted:

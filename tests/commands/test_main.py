@@ -82,3 +82,12 @@ def test_what_the_user_can_mend_ends_in_one_line(tmp_path):
     assert result.returncode == 1
     assert result.stdout == "--no-such-recipe\n"  # for `dvc exp run $(...)` to refuse
     assert result.stderr == "error: recipes holds no recipes; run this in the project's folder\n"
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
+def test_the_backend_of_a_notebook_that_starts_the_command_does_not_stop_pictures(
+    backend, monkeypatch
+):
+    monkeypatch.setitem(ENVIRONMENT, "MPLBACKEND", backend)
+    result = started("-c", f"{SEVERAL}\nimport phonemes.pictures", "[[]]")
+    assert result.returncode == 0, result.stderr

@@ -1,5 +1,7 @@
 """Recordings are the same samples whatever the format, and are brought to one sample rate."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -143,4 +145,50 @@ def test_channels_may_be_silent_or_unlike(channels, tmp_path):
 def test_samples_that_are_no_numbers_are_an_error(tmp_path):
     path = write(tmp_path / "a.wav", np.array([0, np.nan] * 400), subtype="FLOAT")
     with pytest.raises(InputError, match=r"a\.wav holds samples that are no finite numbers"):
+        read_sound(path)
+
+
+def with_declared_samples(path, count):
+    """Write another number of samples into the header of a FLAC file."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"fLaC") + 8 + 10  # of 64 bits, the last 36 of which are the number
+    other = int.from_bytes(content[at : at + 8], "big") >> 36 << 36
+    content[at : at + 8] = (other | count).to_bytes(8, "big")
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("count", [2**28, 2**36 - 1])
+def test_a_header_that_declares_absurd_amounts_is_named_and_not_a_lack_of_memory(count, tmp_path):
+    path = write(tmp_path / "a.flac", tone())
+    with_declared_samples(path, count)
+    with pytest.raises(InputError, match=r"a\.flac: its header declares [\d.]+ GiB .* damaged"):
+        read_sound(path)
+
+
+def test_hours_of_nothing_in_a_small_file_are_refused_before_they_fill_the_memory(tmp_path):
+    path = tmp_path / "a.flac"
+    with soundfile.SoundFile(path, "w", 96000, 2, "PCM_16") as file:
+        for _ in range(6):
+            file.write(np.zeros((96000 * 60, 2), np.int16))
+    assert path.stat().st_size < 2**18
+    tracemalloc.start()  # numpy tells it of what it allocates
+    with pytest.raises(InputError, match=r"declares 0\.3 GiB of samples, but it has 0\.1 MiB"):
+        read_sound(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_flac_without_a_length_is_named(tmp_path):
+    path = write(tmp_path / "a.flac", tone())
+    with_declared_samples(path, 0)
+    with pytest.raises(InputError, match=r"a\.flac does not declare how much .*written to a pipe"):
+        read_sound(path)
+
+
+def test_floats_may_exceed_full_scale_but_not_be_integers(tmp_path):
+    path = write(tmp_path / "a.wav", 4 * tone(), subtype="FLOAT")
+    assert read_sound(path).samples == pytest.approx(4 * tone(), abs=1e-6)
+    write(path, 32767 * tone(), subtype="FLOAT")
+    with pytest.raises(InputError, match=r"a\.wav reaches 16383\.5, .*16-bit values .*by 32,768"):
         read_sound(path)

@@ -64,8 +64,10 @@ def test_classifying_agrees_with_a_plain_loop_over_frames(lengths, data, batch, 
             torch.testing.assert_close(
                 scores.loss[frame], F.cross_entropy(logits, label), rtol=1e-4, atol=1e-5
             )
+            confidence = logits.softmax(1).max()
+            torch.testing.assert_close(scores.confidence[frame], confidence, rtol=1e-4, atol=1e-5)
             frame += 1
-    assert frame == len(scores.predicted) == len(scores.loss) == len(scores.top3)
+    assert [len(values) for values in scores] == [frame] * 4
 
 
 class Seen(nn.Module):
@@ -198,7 +200,7 @@ def test_the_loss_of_a_frame_without_finite_logits_is_not_finite(labels, value):
 @pytest.mark.parametrize("labels", [None, np.array([1], np.int16)])
 def test_results_have_the_promised_types(labels):
     types = [values.dtype for values in scored([[0, 1]], labels)]
-    assert types == [torch.int64, torch.float32, torch.bool]
+    assert types == [torch.int64, torch.float32, torch.bool, torch.float32]
 
 
 def test_bfloat16_stays_close_to_float32():

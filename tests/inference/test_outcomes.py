@@ -23,6 +23,12 @@ def test_with_three_classes_or_fewer_every_label_is_among_the_top_3(classes):
     assert score_frames(torch.randn(classes, classes), torch.arange(classes)).top3.all()
 
 
+def test_the_confidence_is_the_posterior_of_the_prediction_not_of_the_label():
+    logits = torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]).log() + 3
+    scores = score_frames(logits, torch.tensor([2, 1]))
+    assert scores.confidence.tolist() == pytest.approx([0.5, 0.8])
+
+
 @pytest.mark.parametrize(("dtype", "rel"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_the_loss_is_the_cross_entropy_in_nats(dtype, rel):
     logits = torch.tensor([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]]).log().to(dtype)

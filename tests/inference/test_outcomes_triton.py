@@ -24,10 +24,11 @@ def test_frames_are_scored_as_torch_scores_them(rows, classes, dtype):
     torch.manual_seed(0)
     logits = (torch.randn(rows, classes) * 5).to(DEVICE, dtype)
     labels = torch.randint(0, classes, (rows,), device=DEVICE)
-    predicted, loss, top3 = score_frames(logits, labels)
+    predicted, loss, top3, confidence = score_frames(logits, labels)
     exact = logits.float()
     assert torch.equal(predicted, exact.argmax(1))
     torch.testing.assert_close(loss, F.cross_entropy(exact, labels, reduction="none"))
+    torch.testing.assert_close(confidence, exact.softmax(1).amax(1))
     three = exact.topk(min(3, classes)).indices
     assert torch.equal(top3, (three == labels[:, None]).any(1))
 
@@ -36,7 +37,7 @@ def test_of_equal_logits_the_first_is_predicted():
     logits = torch.tensor([[0.0, 2, 1, 2, 2], [3, 3, 3, 3, 3]], device=DEVICE)
     labels = torch.tensor([3, 4], device=DEVICE)
     for score in (score_frames, outcomes.score_frames):
-        predicted, _loss, top3 = score(logits, labels)
+        predicted, _loss, top3, _confidence = score(logits, labels)
         assert predicted.tolist() == [1, 0]
         assert top3.tolist() == [True, True]  # fewer than three are likelier
 

@@ -8,7 +8,7 @@ from inspection.speech import PHONEMES, STRIDE, speech
 from phonemes.features.log_mel import FeatureParams, band_corners
 from phonemes.inspection.labels import runs
 from phonemes.inspection.picture import utterance_figure
-from phonemes.scoring.figures import save_png
+from phonemes.pictures import save_png
 
 FEATURES = FeatureParams(16_000, 25.0, 10.0, 40, 20.0, 8000.0, 512, 1e-6, "stride")
 

@@ -48,9 +48,17 @@ def content(path: Path) -> dict[str, bytes | str]:
         name = file.relative_to(path.parent).as_posix()
         found[name] = file.read_bytes()
         if file.name == "history.csv":
-            rows = csv.DictReader(file.read_text("utf-8").splitlines())
-            found[name] = str([{k: row[k] for k in row if k not in TIMED} for row in rows])
+            found[name] = str(history(file))
     return found
+
+
+def history(path: Path) -> list[list[str]]:
+    """Return header and rows of a history without the columns that hold times."""
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    kept = [place for place, name in enumerate(header) if name not in TIMED]
+    assert all(len(row) == len(header) for row in rows), f"{path} has rows cut short"
+    return [[row[place] for place in kept] for row in (header, *rows)]
 
 
 def outcome(project: Path) -> dict[Path, dict[str, bytes | str]]:

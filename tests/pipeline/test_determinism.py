@@ -42,6 +42,13 @@ SPEECH = {
     "train": {"epochs": 5},
 }
 Outputs = dict[Path, dict[str, bytes | str]]
+# of the environment of another user, in which a run starts
+ELSEWHERE = {
+    "LC_ALL": "C",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONUTF8": "0",
+    "TZ": "Asia/Kolkata",
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +73,8 @@ def in_one_process(reproduced, tmp_path_factory) -> Callable[[str, int, int], tu
     """Return a function that runs all stages in a new process and folder, once for its arguments.
 
     It takes the source, the number of threads of torch and numpy, and the seed of the global
-    random states when the stages start, which also decides the number of jobs and the order
-    of Python's sets. It returns all outputs, and what was printed.
+    random states when the stages start, which also decides the number of jobs, the order of
+    Python's sets and, but for 0, ELSEWHERE. It returns all outputs, and what was printed.
     """
     made: dict[tuple[str, int, int], tuple[Outputs, str]] = {}
 
@@ -89,7 +96,8 @@ def in_one_process(reproduced, tmp_path_factory) -> Callable[[str, int, int], tu
                     "OMP_NUM_THREADS": str(threads),
                     "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads slow a busy machine down
                     "PYTHONHASHSEED": str(leftover),
-                },
+                }
+                | (ELSEWHERE if leftover else {}),
                 text=True,
                 capture_output=True,
             )

@@ -1,5 +1,6 @@
 """After any kill `dvc repro` finishes, with the bytes of a run that was never disturbed."""
 
+import json
 import os
 import random
 import re
@@ -16,7 +17,18 @@ import pytest
 import yaml
 from filelock import FileLock
 from helpers import STAGES, commit, ran, run, set_params
-from pipeline.outcomes import EPOCHS, ONE_THREAD, copied, outcome, outputs, remove
+from pipeline.outcomes import (
+    EPOCHS,
+    ONE_THREAD,
+    content,
+    copied,
+    history,
+    outcome,
+    outputs,
+    remove,
+)
+
+from phonemes.storage.layout import HISTORY, MODEL
 
 pytestmark = [
     pytest.mark.heavy,
@@ -147,10 +159,20 @@ def check_undisturbed(project: Path, undisturbed: Path) -> None:
 
 
 def check_complete(project: Path, undisturbed: Path) -> None:
-    """Assert that every output is complete or absent, whatever was killed."""
-    wanted = outcome(undisturbed)
+    """Assert that every output is complete or absent, whatever was killed; the history grows."""
     for name, found in outcome(project).items():
-        assert found == wanted[name], f"{name} is half-written"
+        wanted = content(undisturbed / name)
+        if name == HISTORY:
+            check_whole_epochs(project / name, undisturbed / name)
+        else:
+            assert found == wanted, f"{name} is half-written"
+
+
+def check_whole_epochs(path: Path, undisturbed: Path) -> None:
+    """Assert that a history holds a header and the first epochs of an undisturbed run."""
+    assert path.read_bytes().endswith(b"\n"), f"{path} ends within a line"
+    found, wanted = history(path), history(undisturbed)
+    assert len(found) > 1 and found == wanted[: len(found)], f"{path} holds other epochs"
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +261,8 @@ def test_a_repro_killed_many_times_finishes_with_the_bytes_of_an_undisturbed_one
 
 
 # Runs a stage again and again in a fork, killed at its 1st, 2nd, ... operation on a file or
-# folder of the project; after each it prints what happened and waits for a line.
+# folder of the project, and where that opens a file, once it is open and empty; after each it
+# prints what happened and waits for a line.
 KILL_AT_EACH_OPERATION = """
 import importlib, itertools, os, signal, stages, sys
 stage = importlib.import_module("stages." + sys.argv.pop())
@@ -253,6 +276,9 @@ for number in itertools.count(1):
             if written or event in changes:
                 path = os.path.abspath(os.fsdecode(values[0]))
                 if path.startswith(os.getcwd()) and next(operations) == number:
+                    if written:  # the file is there, and nothing of its content yet
+                        emptied = os.O_TRUNC if values[1][0] == "w" else 0
+                        os.open(path, os.O_WRONLY | os.O_CREAT | emptied)
                     os.kill(os.getpid(), signal.SIGKILL)
         sys.addaudithook(notice)
         stages.run(stage.main)
@@ -290,7 +316,7 @@ def test_an_output_is_complete_or_absent_wherever_its_stage_is_killed(
         stdout=subprocess.PIPE,
         text=True,
     )
-    ends = []
+    ends, grown = [], set()  # grown: epochs of a history without its model
     with process:
         while not ends or ends[-1] == -signal.SIGKILL:
             remove(project / ".dvc/tmp/checkpoints")
@@ -302,11 +328,34 @@ def test_an_output_is_complete_or_absent_wherever_its_stage_is_killed(
             lines = (line for line in process.stdout if line.startswith("ended with"))
             ends.append(int(next(lines).split()[-1]))
             check_complete(project, two_epochs)
+            if (project / HISTORY).exists() and not (project / MODEL).exists():
+                grown.add(len(history(project / HISTORY)) - 1)
     assert ends[-1] == 0
+    assert grown == ({1, 2} if stage == "train" and not existing else set())
     faults["kills at an operation on files"] += len(ends) - 1
     assert len(ends) > 3
     repro(project, faults)
     check_undisturbed(project, two_epochs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_what_a_killed_training_left_is_no_result_to_dvc(reproduced, tmp_path, faults, number):
+    project = copied(reproduced, tmp_path / "project")
+    set_params({"train": {"lr": 1e-4, "epochs": 150}}, project)
+    started = Started(project, "dvc", "repro", "train")
+    started.wait_for("epoch 2: ")
+    assert started.kill(number)
+    faults[f"{number.name} in train, with other values"] += 1
+    left = {signal.SIGKILL: [HISTORY], signal.SIGINT: []}[number]
+    assert [path for path in (HISTORY, MODEL) if (project / path).exists()] == left
+    run(project, "git", "restore", "params.yaml")  # with which there was a complete history
+    found, *_ = run(project, "dvc", "status", "--json", "train").splitlines()  # then warnings
+    (changes,) = json.loads(found)["train"]
+    expected = {str(path): "modified" if path in left else "deleted" for path in (HISTORY, MODEL)}
+    assert changes == {"changed outs": expected}
+    repro(project, faults)
+    check_undisturbed(project, reproduced)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The confusions that tests of tables and of the figure share."""
+"""The confusions that tests of tables share."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Confusion matrices that tests of tables and of the figure share."""
+"""Confusion matrices that tests of tables share."""
 
 import numpy as np
 

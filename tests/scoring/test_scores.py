@@ -9,6 +9,7 @@ from sklearn import metrics
 
 from phonemes.inventory import ARPABET_STRESS, TIMIT, fold
 from phonemes.scoring.scores import (
+    UNBOUNDED,
     Predictions,
     independent_units,
     intervals,
@@ -34,6 +35,7 @@ def drawn(frames, classes, seed=0, skill=1.0):
         probabilities.argmax(1),
         -np.log(own).astype(np.float32),
         (probabilities > own[:, None]).sum(1) < 3,
+        probabilities.max(1),
     )
     return predictions, probabilities
 
@@ -53,7 +55,7 @@ def scored(labels, predicted, phonemes):
     """Return the scores of one utterance."""
     labels, predicted = np.array(labels), np.array(predicted)
     zeros = np.zeros(len(labels))
-    predictions = Predictions(labels, predicted, zeros, zeros.astype(bool))
+    predictions = Predictions(labels, predicted, zeros, zeros.astype(bool), zeros)
     return scores(split_sums(predictions, np.array([len(labels)]), phonemes))
 
 
@@ -85,7 +87,7 @@ def test_no_count_overflows_the_labels_small_type():
     labels = np.full(100_000, 345, np.int16)
     zeros = np.zeros(len(labels))
     lengths = np.full(1000, 100)
-    predictions = Predictions(labels, labels, zeros, zeros > 0)
+    predictions = Predictions(labels, labels, zeros, zeros > 0, zeros)
     sums = by_utterance(predictions, lengths, tuple(map(str, range(346))))
     assert (sums["hits"][:, 345] == 100).all()
 
@@ -165,7 +167,44 @@ def test_numbered_classes_have_no_folded_scores():
         "macro_f1",
         "cross_entropy",
         "top3_accuracy",
+        "phone_error_rate",
+        "calibration_error",
     }
+
+
+def test_the_phone_error_rate_counts_edits_of_all_utterances_over_all_phones():
+    #              C A T          D O G, of the truth; one deletion; one substitution and insertion
+    labels = np.array([1, 1, 2, 3, 3, 4, 5, 5, 5, 0])
+    predicted = np.array([1, 1, 2, 2, 2, 4, 4, 3, 2, 0])
+    zeros = np.zeros(10)
+    predictions = Predictions(labels, predicted, zeros, zeros > 0, zeros)
+    sums = split_sums(predictions, np.array([5, 5]), NUMBERS)
+    assert (sums["phone_errors"], sums["phones"]) == (3, 6)
+    assert scores(sums)["phone_error_rate"] == 0.5
+
+
+def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy_of_each_bin():
+    confidence = np.array([0.81, 0.85, 0.87, 0.87, 0.15, 1.0])
+    right = np.array([True, True, False, False, True, True])
+    labels = np.zeros(6, int)
+    predictions = Predictions(labels, np.where(right, 0, 1), confidence, right, confidence)
+    found = scores(split_sums(predictions, np.array([6]), NUMBERS))["calibration_error"]
+    assert found == pytest.approx((4 * (0.85 - 0.5) + (1 - 0.15) + 0) / 6)
+
+
+def test_gaps_of_speakers_in_one_bin_cancel_only_where_they_are_pooled():
+    confidence = np.array([0.75, 0.75])
+    predictions = Predictions(
+        np.array([0, 0]), np.array([0, 1]), confidence, confidence > 0, confidence
+    )
+    one, two = (
+        unit_sums(predictions, np.array([1, 1]), independent_units(speakers), NUMBERS)
+        for speakers in (["a", "a"], ["a", "b"])
+    )
+    for sums in (one, two):
+        total = {name: values.sum(0) for name, values in sums.items()}
+        assert scores(total)["calibration_error"] == pytest.approx(0.25)
+    assert scores(two)["calibration_error"] == pytest.approx([0.25, 0.75])
 
 
 # What intervals count
@@ -219,6 +258,7 @@ def accuracy_of(right, frames):
     right, frames = np.array(right, float), np.array(frames, float)
     one = frames[..., None]
     sums = {"frames": frames, "right": right, "top3": right, "loss": frames - right}
+    sums |= {"phones": frames, "phone_errors": frames - right, "excess": one}
     return intervals(sums | {"support": one, "claimed": one, "hits": right[..., None]})["accuracy"]
 
 
@@ -259,9 +299,7 @@ def test_every_interval_agrees_with_a_plain_loop_that_leaves_one_unit_out(phonem
         reach = stats.t.ppf(0.975, freedom) * np.sqrt(11 / 12 * 12 * values.var())
         assert value == pytest.approx(scores(split_sums(predictions, lengths, phonemes))[name])
         assert low == pytest.approx(max(value - reach, 0))
-        assert high == pytest.approx(
-            value + reach if name == "cross_entropy" else min(value + reach, 1)
-        )
+        assert high == pytest.approx(value + reach if name in UNBOUNDED else min(value + reach, 1))
 
 
 def test_an_interval_of_many_utterances_is_as_wide_as_theory_says():
@@ -275,7 +313,7 @@ def test_no_interval_leaves_the_range_of_its_score():
     found = intervals(by_utterance(*simulated(2), NUMBERS))
     for name, (value, low, high) in found.items():
         assert 0 <= low <= value <= high
-        assert name == "cross_entropy" or high <= 1
+        assert name in UNBOUNDED or high <= 1
 
 
 def test_one_unit_has_scores_and_no_interval():

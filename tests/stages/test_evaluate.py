@@ -11,13 +11,22 @@ from pipeline.bad_data import get_ready_to_train
 
 from phonemes.inference.device import choose_device
 from phonemes.model.store import TrainedNetwork, load_model, save_model
-from phonemes.storage.layout import CONFUSION, CORPUS, MODEL, PREDICTIONS, SCORES, TABLES
+from phonemes.scoring.predictions import read_predictions
+from phonemes.storage.layout import (
+    CORPUS,
+    FRAME_PREDICTIONS,
+    MODEL,
+    PREDICTIONS,
+    SCORES,
+    TABLES,
+)
 
-SIX = {
+COMPARED = {
     "accuracy",
     "macro_f1",
     "cross_entropy",
     "top3_accuracy",
+    "phone_error_rate",
     "folded_accuracy",
     "accuracy_without_sil",
 }
@@ -76,9 +85,26 @@ def test_evaluate_json_holds_what_is_compared_between_runs_and_no_more(project):
     results = json.loads(SCORES.read_text())
     assert set(results) <= {"model", "dev", "test"}
     assert set(results["model"]) == {"parameters", "epoch"}
-    assert set(results["dev"]) == SIX
+    assert set(results["dev"]) == COMPARED
     assert all(value == round(value, 4) for value in results["dev"].values())
-    assert results["dev"] == scores_of("dev")["value"].to_dict()
+    values = scores_of("dev")["value"].to_dict()
+    assert {*values} - COMPARED == {"calibration_error"}
+    assert results["dev"] == {name: values[name] for name in results["dev"]}
+
+
+def test_tables_and_predictions_of_frames_agree_with_the_scores(project):
+    speak("a", "b")
+    run_stages("evaluate")
+    folder, lengths = TABLES / "dev", np.load(CORPUS / "lengths/dev.npy")
+    with (folder / FRAME_PREDICTIONS).open("rb") as file:
+        frames = read_predictions(file, lengths.sum(), 71, "")
+    assert np.array_equal(frames.labels, np.load(CORPUS / "labels/dev.npy"))
+    right = frames.labels == frames.predicted
+    assert scores_of("dev")["value"]["accuracy"] == pytest.approx(right.mean(), abs=1e-4)
+    for name in ("phonetic_classes", "boundaries", "speakers", "utterances", "calibration"):
+        assert pd.read_csv(folder / f"{name}.csv")["frames"].sum() == len(right), name
+    errors = pd.read_csv(folder / "phone_errors.csv")["error_rate"][0]
+    assert scores_of("dev")["value"]["phone_error_rate"] == pytest.approx(errors, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -108,10 +134,11 @@ def test_of_one_speaker_there_is_no_interval(project, capsys):
 def test_another_speaker_of_an_utterance_changes_the_intervals_alone(project):
     speak("a", "b")
     run_stages("evaluate")
-    before = SCORES.read_bytes(), CONFUSION.read_bytes(), scores_of("dev")
+    confusions = TABLES / "dev/confusion.csv"
+    before = SCORES.read_bytes(), confusions.read_bytes(), scores_of("dev")
     speak("a", "a", "b")
     run_stages("evaluate")
-    assert (SCORES.read_bytes(), CONFUSION.read_bytes()) == before[:2]
+    assert (SCORES.read_bytes(), confusions.read_bytes()) == before[:2]
     assert scores_of("dev")["value"].equals(before[2]["value"])
     assert not scores_of("dev")["high"].equals(before[2]["high"])
 
@@ -126,13 +153,13 @@ def test_without_labels_of_dev_evaluate_says_what_is_missing(project, test_is_la
     assert stopped("evaluate") == (
         f"error: {labels / 'dev.npy'} is missing; run `dvc repro` to make it"
     )
-    assert not SCORES.exists() and not TABLES.exists() and not CONFUSION.exists()
+    assert not SCORES.exists() and not TABLES.exists()
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "predict"])
 def test_a_model_whose_products_overflow_is_refused_and_nothing_written(project, stage):
     run_stages("evaluate", "predict")
-    before = {path: path.read_bytes() for path in (SCORES, CONFUSION, PREDICTIONS)}
+    before = {path: path.read_bytes() for path in (SCORES, PREDICTIONS)}
     overflow()
     message = stopped(stage)
     assert message.startswith(f"error: {MODEL} gives ")

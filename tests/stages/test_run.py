@@ -20,7 +20,6 @@ from pipeline.bad_data import get_ready_to_train
 import stages
 from phonemes.errors import InputError
 from phonemes.storage.layout import (
-    CONFUSION,
     CONTEXT,
     CORPUS,
     HISTORY,
@@ -190,7 +189,7 @@ OUTPUTS = {
     "normalize": [NORMALIZED],
     "context": [CONTEXT, WINDOW],
     "train": [MODEL, HISTORY],
-    "evaluate": [TABLES, CONFUSION, SCORES],
+    "evaluate": [TABLES, SCORES],
     "predict": [PREDICTIONS],
 }
 
@@ -245,7 +244,7 @@ def test_a_stage_that_cannot_print_leaves_its_outputs_as_they_were(project, stag
     [
         ("context", "window_milliseconds"),
         ("train", "save_model"),
-        ("evaluate", "save_png"),
+        ("evaluate", "save_predictions"),
         ("evaluate", "write_tables"),
     ],
 )

@@ -229,3 +229,11 @@ def test_a_link_to_a_folder_on_another_disk_is_followed(tmp_path):
         with Outputs() as outputs:
             write_both(outputs, tmp_path)
         assert content(Path(other)) == {"corpus": None, "corpus/inside.txt": "new"}
+
+
+def test_a_folder_in_the_place_of_a_file_is_kept_and_named(tmp_path):
+    (tmp_path / "out.csv/mine").mkdir(parents=True)
+    reason = "is a folder where a file is to be written; move it away"
+    with pytest.raises(InputError, match=reason), replacing(tmp_path / "out.csv") as path:
+        path.write_text("new")
+    assert [each.name for each in tmp_path.rglob("*")] == ["out.csv", "mine"]

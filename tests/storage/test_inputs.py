@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from phonemes.errors import InputError
-from phonemes.storage.inputs import SMALL, code, declared, read_inputs, refuse_changes
+from phonemes.storage.inputs import (
+    SMALL,
+    code,
+    declared,
+    read_inputs,
+    refuse_changes,
+    refuse_ignored,
+)
 
 DVC = """
 stages:
@@ -146,3 +153,35 @@ def test_a_missing_dvc_yaml_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"dvc\.yaml is missing; work in the project's folder"):
         code("train")
+
+
+@pytest.mark.parametrize(
+    ("folder", "pattern"),
+    [
+        ("", "*.TextGrid"),
+        ("", "data/raw/a/"),
+        ("", "b.TextGrid"),
+        ("", "*.TextGrid\n!a.TextGrid"),
+        ("data", "raw/**/b.*"),
+        ("data/raw", "a"),
+    ],
+)
+def test_a_file_that_dvc_ignores_is_refused(project, folder, pattern):
+    read = [Path("data/raw/a/b.wav"), Path("data/raw/a/b.TextGrid")]
+    refuse_ignored(read)
+    write(Path(folder, ".dvcignore"), f"# a comment\n{pattern}\n")
+    with pytest.raises(InputError) as refused:
+        refuse_ignored(path.absolute() for path in read)
+    assert f"is ignored by {Path(folder, '.dvcignore')}, so that DVC" in str(refused.value)
+    assert "/data/raw/a/b." in str(refused.value)
+
+
+@pytest.mark.parametrize("pattern", ["*.log", "!*.TextGrid", "*.TextGrid\n!b.TextGrid", "raw/a/"])
+def test_a_file_that_dvc_sees_is_taken(project, pattern):
+    write(".dvcignore", f"{pattern}\n")
+    refuse_ignored([Path("data/raw/a/b.TextGrid")])
+
+
+def test_no_dvcignore_reaches_beyond_the_project(project, tmp_path_factory):
+    write(".dvcignore", "*\n")
+    refuse_ignored([tmp_path_factory.mktemp("elsewhere") / "a.wav"])

@@ -1,6 +1,7 @@
 """What a stage wrote is read as it is; what is missing, damaged or of another run is refused."""
 
 import errno
+import os
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from phonemes.errors import InputError
 from phonemes.storage.layout import CONTEXT, CORPUS, NORMALIZED
 from phonemes.storage.read import (
     read_array,
+    read_description,
     read_frames,
     read_labels,
     read_lengths,
@@ -195,4 +197,22 @@ def test_an_index_of_other_utterances_is_refused(tmp_path, monkeypatch, lengths)
         "data/context/dev.npy holds 6 windows of 3 utterances, data/corpus/lengths/dev.npy "
         f"{sum(lengths)} frames of {len(lengths)}, or utterances of other lengths; run `dvc "
         "repro`, or the stages from corpus on"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("a.npy", lambda folder: read_array(folder / "a.npy")),
+        ("utterances/dev.csv", lambda folder: read_utterances(folder, "dev")),
+        ("phonemes.txt", read_phonemes),
+        ("spelling.txt", lambda folder: read_spelling(folder, 1)),
+        ("features.json", lambda folder: read_description(folder / "features.json")),
+    ],
+)
+def test_a_pipe_is_refused_and_not_waited_for(name, read, tmp_path):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    assert re.search(
+        rf"{name} (is damaged \(no file\)|\(it is not a file)", refusal(read, tmp_path)
     )

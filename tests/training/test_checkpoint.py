@@ -12,7 +12,7 @@ import torch
 from helpers import changed
 from training.toy import RANDOM, as_bytes, finished, new_run, scores, weights
 
-from phonemes.errors import MachineError
+from phonemes.errors import InputError, MachineError
 from phonemes.model import tensor_file
 from phonemes.model.tensor_file import read_tensors, write_tensors
 from phonemes.training import checkpoint
@@ -254,6 +254,21 @@ def test_a_checkpoint_that_the_machine_cannot_read_is_not_trained_over(
 
 
 # The folder
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        (lambda path: path.touch(), "is a file where a folder is needed"),
+        (lambda path: path.symlink_to("nowhere"), "is a link to nowhere, which is not there"),
+    ],
+)
+def test_a_folder_that_cannot_hold_checkpoints_is_named_before_training(
+    tiny, tmp_path, block, reason
+):
+    block(tmp_path / "folder")
+    with pytest.raises(InputError, match=rf"/folder {reason}"):
+        Checkpoints(tmp_path / "folder", "key").resume(new_run(tiny))
 
 
 def test_a_full_disk_costs_one_checkpoint_and_not_the_one_before(

@@ -117,6 +117,7 @@ def test_a_recording_that_is_cut_short_is_refused(tmp_path):
         (np.full(16_000, 0.25), "has no signal: all its samples are 0.25"),
         (np.zeros(0), "holds no samples"),
         (np.full(16_000, np.nan), "no finite numbers"),
+        (32_767 * LONG, "were 16-bit values written as floats?"),
         (np.column_stack([LONG, -LONG]), "its 2 channels cancel each other"),
     ],
 )
@@ -124,3 +125,14 @@ def test_sound_without_signal_is_refused(tmp_path, samples, reason):
     path = tmp_path / "a.wav"
     soundfile.write(path, samples, 16_000, subtype="FLOAT")
     assert reason in refusal(path)
+
+
+def test_flac_that_was_written_to_a_pipe_is_named(tmp_path):
+    path = tmp_path / "a.flac"
+    soundfile.write(path, LONG, 16_000)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"fLaC") + 8 + 10  # of 64 bits, the last 36 of which are the samples
+    declared = int.from_bytes(content[at : at + 8], "big") >> 36 << 36
+    content[at : at + 8] = declared.to_bytes(8, "big")
+    path.write_bytes(content)
+    assert "does not declare how much sound it holds" in refusal(path)

@@ -67,6 +67,22 @@ def test_the_size_of_the_pieces_is_no_matter(english, size):
     assert transcribe_pieces(pieces, english, SMOOTH) == expected
 
 
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_side_by_side_change_nothing(english, workers):
+    pieces = np.array_split(sound(200), 9)
+    expected = transcribe_pieces(pieces, english, None)
+    assert transcribe_pieces(pieces, english, None, workers=workers) == expected
+
+
+def test_an_error_in_a_worker_ends_the_transcription(english):
+    def pieces():
+        yield sound(150)
+        raise InputError("cut short")
+
+    with pytest.raises(InputError, match="cut short"):
+        transcribe_pieces(pieces(), english, None, workers=2)
+
+
 def test_a_long_recording_is_covered_without_a_seam_at_its_blocks(english):
     samples = sound(40)
     transcript = transcribe_pieces([samples], english, None, keep=True)

@@ -1,15 +1,17 @@
-"""Find and read the files of an edition; refuse links that lead to what DVC does not watch."""
+"""Find and read the files of an edition; refuse what DVC does not watch, as links out of it."""
 
 import os
 import warnings
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from numpy.typing import NDArray
 
-from phonemes.corpus.source import check_name
+from phonemes.corpus.source import check_name, composed
 from phonemes.errors import InputError, raise_true_cause
+from phonemes.storage.inputs import refuse_ignored
 
 
 def listing(folder: Path) -> str:
@@ -43,7 +45,10 @@ def _is_there(path: Path) -> bool:
 
 
 def contained(path: Path, folder: Path) -> Path:
-    """Return `path`; refuse a link that leads out of `folder`, or to a folder."""
+    """Return `path`; refuse a link that leads out of `folder` or to a folder, and what is ignored.
+
+    `phonemes.storage.inputs.refuse_ignored` says by whom.
+    """
     # realpath, as Path.resolve raises on links to themselves before Python 3.13
     if not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise InputError(f"{path} is a link out of {folder}; put what it points to in its place")
@@ -55,15 +60,26 @@ def contained(path: Path, folder: Path) -> Path:
                 f"{step} is a link to a folder, which DVC does not watch; put the folder itself "
                 "in its place"
             )
+    refuse_ignored([path])
     return path
 
 
+def in_nfc(path: Path) -> Path:
+    """Return a path whose name is in NFC; `phonemes.corpus.source.composed` says why."""
+    return path.with_name(composed(path.name))
+
+
 def files_in(folder: Path, name: str, suffix: str) -> list[Path]:
-    """Return the files with a suffix in the folder `name` of an edition, sorted by their names."""
+    """Return the files with a suffix in the folder `name` of an edition, by their names in NFC."""
     inside = find(folder, name)
-    files = sorted(file for file in inside.glob(f"*{suffix}") if not file.name.startswith("."))
+    found = (file for file in inside.glob(f"*{suffix}") if not file.name.startswith("."))
+    files = sorted(found, key=in_nfc)
+    refuse_ignored(files)
     for file in files:
         check_name(file.name, str(file))
+    for file, other in pairwise(files):
+        if in_nfc(file) == in_nfc(other):
+            raise InputError(f"{file} and {other.name} are one name in two forms; keep one")
     # only links are resolved: there may be 260,000 files
     return [contained(file, folder) if file.is_symlink() else file for file in files]
 

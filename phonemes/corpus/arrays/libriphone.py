@@ -24,7 +24,7 @@ from phonemes.corpus.arrays.labels import LabelReader, listed_reader
 from phonemes.corpus.arrays.safe_torch import load_tensor
 from phonemes.corpus.params import ArraysParams
 from phonemes.corpus.shares import draw_splits, share_sizes
-from phonemes.corpus.source import Source, Utterance
+from phonemes.corpus.source import Source, Utterance, composed
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.inventory import default_inventory
 
@@ -70,7 +70,7 @@ def open_libriphone(folder: Path, above: Iterable[Path], arrays: ArraysParams) -
 def _find_items(folder: Path, split: str) -> list[_Item]:
     """Return the utterances of train or test, in the order of its list."""
     listed = find(folder, f"{split}_split.txt")
-    files = {file.stem: file for file in files_in(folder, f"feat/{split}", ".pt")}
+    files = {composed(file.stem): file for file in files_in(folder, f"feat/{split}", ".pt")}
     names: dict[str, None] = {}  # an ordered set
     for line, (name, rest) in enumerate(_rows(listed), 1):
         if name in names or rest:
@@ -135,7 +135,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
                         "utterance needs; write one utterance a line"
                     )
                 if words := line.split(maxsplit=1):
-                    yield words[0], words[1].rstrip() if len(words) > 1 else ""
+                    yield composed(words[0]), words[1].rstrip() if len(words) > 1 else ""
     except (OSError, UnicodeDecodeError) as error:
         raise_true_cause(error, path)
         raise InputError(f"{path} cannot be read: {error}; save it as text in UTF-8") from None

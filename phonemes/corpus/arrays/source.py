@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonemes.corpus.arrays import libriphone
-from phonemes.corpus.arrays.files import examples, files_in, find, listing, only
+from phonemes.corpus.arrays.files import examples, files_in, find, in_nfc, listing, only
 from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, listed_reader
 from phonemes.corpus.arrays.safe_numpy import load
 from phonemes.corpus.arrays.tables import read_column, read_labels
 from phonemes.corpus.params import ArraysParams
-from phonemes.corpus.source import Source, Utterance
+from phonemes.corpus.source import Source, Utterance, composed
 from phonemes.errors import InputError
 from phonemes.storage.layout import SPLITS
 
@@ -45,7 +45,7 @@ class _Files(NamedTuple):
     """Where a split is: one path each of a flat edition, one an utterance of a tree."""
 
     features: list[Path]
-    labels: list[Path] | None
+    labels: list[Path] | None  # one for each of the features
 
 
 def open_source(path: Path, arrays: ArraysParams) -> Source:
@@ -140,14 +140,15 @@ def _find_tree(folder: Path, split: str) -> _Files:
     if split == "test" and not (folder / "test-clean/transcript").exists():
         return _Files(features, None)
     labels = [file for name in subsets for file in files_in(folder, f"{name}/transcript", ".npy")]
-    wanted = [_transcript(file) for file in features]
-    if unlabelled := set(wanted) - set(labels):
+    by_name = {in_nfc(file): file for file in labels}
+    wanted = [in_nfc(_transcript(file)) for file in features]
+    if unlabelled := set(wanted) - set(by_name):
         raise InputError(f"{examples(unlabelled)} missing; every mfcc file needs a transcript")
-    if orphans := set(labels) - set(wanted):
+    if orphans := set(by_name) - set(wanted):
         raise InputError(
             f"{examples(orphans)} without a file of the same name in mfcc; add or delete"
         )
-    return _Files(features, wanted)
+    return _Files(features, [by_name[name] for name in wanted])
 
 
 def _transcript(features: Path) -> Path:
@@ -156,20 +157,24 @@ def _transcript(features: Path) -> Path:
 
 def _in_order(files: _Files, order: Path) -> _Files:
     """Return the test files in the order of the names in a CSV file's first column."""
-    by_name = {file.stem: file for file in files.features}
-    features: dict[Path, None] = {}  # an ordered set
+    places = {composed(file.stem): place for place, file in enumerate(files.features)}
+    ordered: dict[int, None] = {}  # an ordered set
     for row, name in enumerate(read_column(order)):
-        stem = name.removesuffix(".npy")
-        if stem not in by_name:  # a name is only looked up, so it cannot lead elsewhere
+        place = places.get(composed(name.removesuffix(".npy")))
+        if place is None:  # a name is only looked up, so it cannot lead elsewhere
             raise InputError(
                 f"{order}, row {row}: there is no {name[:100]!r} in test-clean/mfcc; add or delete"
             )
-        if by_name[stem] in features:
+        if place in ordered:
             raise InputError(f"{order}, row {row}: {name!r} is listed twice; remove one")
-        features[by_name[stem]] = None
-    if unlisted := set(files.features) - set(features):
+        ordered[place] = None
+    if unlisted := [file for place, file in enumerate(files.features) if place not in ordered]:
         raise InputError(f"{examples(unlisted)} not in {order}; add or delete")
-    return _Files([*features], None if files.labels is None else [*map(_transcript, features)])
+    features, labels = files
+    return _Files(
+        [features[place] for place in ordered],
+        None if labels is None else [labels[place] for place in ordered],
+    )
 
 
 def _read_flat(split: str, files: _Files, reader: LabelReader) -> Iterator[Utterance]:
@@ -225,5 +230,6 @@ def _read_tree(split: str, files: _Files, reader: LabelReader) -> Iterator[Utter
         if files.labels is not None:
             where = files.labels[number]
             targets = reader.indices(load(where), str(where), counted=split != "test")
-        speaker, _, rest = path.stem.partition("-")  # LibriSpeech: speaker-chapter-number
-        yield Utterance(path.stem, speaker if rest else "", load(path), targets, str(path))
+        name = composed(path.stem)
+        speaker, _, rest = name.partition("-")  # LibriSpeech: speaker-chapter-number
+        yield Utterance(name, speaker if rest else "", load(path), targets, str(path))

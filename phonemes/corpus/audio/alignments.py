@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonemes.corpus.audio import textgrid
-from phonemes.corpus.audio.files import composed
+from phonemes.corpus.audio.files import read_file
 from phonemes.corpus.audio.phones import NO_TABLE, phoneme
 from phonemes.corpus.audio.textgrid import Interval, Tier
+from phonemes.corpus.source import composed
 from phonemes.errors import InputError, raise_true_cause
 
 # s and share of the recording; an alignment may miss the recording's end by the smaller one.
@@ -84,7 +85,7 @@ def read_alignment(path: Path, tier: str, rate: int) -> Alignment:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        return read_file(path).decode("utf-8-sig")
     except OSError as error:
         raise_true_cause(error, path)
         raise InputError(f"cannot read {path}: {error}") from None

@@ -1,24 +1,18 @@
-"""Find files below corpus.path, which is all that DVC watches: what lies elsewhere is refused.
-
-Names are compared in Unicode's composed form (NFC): macOS writes an é as e and an accent.
-"""
+"""Find files below corpus.path, which is all that DVC watches: what lies elsewhere is refused."""
 
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from phonemes.corpus.source import check_name
 from phonemes.errors import InputError, raise_true_cause
-
-
-def composed(name: str) -> str:
-    """Return a name in Unicode's composed form, in which names are compared."""
-    return unicodedata.normalize("NFC", name)
+from phonemes.storage.inputs import refuse_ignored
 
 
 def contained(path: Path, root: Path, what: str) -> Path:
     """Return `path`; refuse one that leads out of `root`, by itself or through links.
+
+    One that .dvcignore hides from DVC is refused too.
 
     Args:
         path: of a file or folder that will be read.
@@ -34,7 +28,19 @@ def contained(path: Path, root: Path, what: str) -> Path:
             f"{what} leads out of corpus.path, {root}, and DVC watches nothing else: a change "
             f"there would go unnoticed; move or copy into {root} what it leads to"
         )
+    refuse_ignored([path])
     return path
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: it cannot be read, or is none: reading a pipe would never end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a file")
+    return path.read_bytes()
 
 
 def find_files(

@@ -19,8 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from phonemes.corpus.audio.files import composed, contained
+from phonemes.corpus.audio.files import contained, read_file
 from phonemes.corpus.params import AudioParams
+from phonemes.corpus.source import composed
 from phonemes.errors import InputError, did_you_mean, raise_true_cause
 from phonemes.inventory import INVENTORIES, TIMIT_FOLDED, VOWELS
 
@@ -97,7 +98,7 @@ def read_table(path: Path, audio: AudioParams) -> Mapping[str, str]:
 def _rows(file: Path) -> list[tuple[int, str, str]]:
     """Return line, phone and phoneme of each row of a table."""
     try:
-        text = file.read_text("utf-8-sig")
+        text = read_file(file).decode("utf-8-sig")
         tabs = "\t" in text.partition("\n")[0]
         rows = csv.reader(text.splitlines(), delimiter="\t" if tabs else ",", strict=True)
         found = [(rows.line_num, [cell.strip() for cell in row]) for row in rows if row]

@@ -18,10 +18,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from phonemes.corpus.audio.files import composed, contained, find_files, listing
+from phonemes.corpus.audio.files import contained, find_files, listing
 from phonemes.corpus.audio.speakers import places
 from phonemes.corpus.params import AudioParams
+from phonemes.corpus.source import composed
 from phonemes.errors import InputError
+from phonemes.storage.inputs import refuse_ignored
 from phonemes.storage.layout import SPLITS
 
 
@@ -170,7 +172,8 @@ def _by_name(
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; check corpus.path and corpus.audio.alignments")
-    found = find_files(folder, root, suffixes, parent)
+    found = [*find_files(folder, root, suffixes, parent)]
+    refuse_ignored(folder / file for file in sorted(found))
     files: dict[str, PurePosixPath] = {}
     for path, file in sorted((PurePosixPath(composed(str(file))), file) for file in found):
         name = str(path.with_suffix(""))

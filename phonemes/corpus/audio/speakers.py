@@ -4,6 +4,8 @@ Speakers come from the folders, from a regular expression or from a list; splits
 the first folder, from a list, or as seeded shares of the speakers.
 """
 
+import csv
+import io
 import re
 import signal
 import threading
@@ -16,9 +18,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from phonemes.corpus.audio.files import composed, contained, listing
+from phonemes.corpus.audio.files import contained, listing, read_file
 from phonemes.corpus.params import AudioParams
 from phonemes.corpus.shares import draw_splits, share_sizes
+from phonemes.corpus.source import composed
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.storage.layout import SPLITS
 
@@ -240,13 +243,16 @@ def _listed(
 def _table(path: Path) -> pd.DataFrame:
     """Return the list of files or speakers, all as text."""
     try:
+        text = read_file(path).decode("utf-8-sig")
+        header = next(csv.reader(io.StringIO(text)), [])
+        for name in ("file", "speaker", "split"):
+            if header.count(name) > 1:
+                raise ValueError(f"it has {header.count(name)} columns named {name!r}")
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # of values beyond the header
-            return pd.read_csv(
-                path, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig"
-            )
+            return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, index_col=False)
     # a ValueError where it cannot be decoded or parsed
-    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+    except (OSError, ValueError, csv.Error, pd.errors.ParserWarning) as error:
         raise_true_cause(error, path)
         raise InputError(
             f"cannot read corpus.audio.speakers, {path}: {str(error).strip()}; expected CSV in "
@@ -255,10 +261,13 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _rows(table: pd.DataFrame, key: str, path: Path) -> dict[str, tuple[str, str | None]]:
-    """Return split and, where listed, speaker of each file or speaker, `key`, in NFC."""
+    """Return split and, where listed, speaker of each file or speaker, `key`, in NFC.
+
+    Spaces around a value, which nobody sees in a spreadsheet, do not make another speaker.
+    """
     rows: dict[str, tuple[str, str | None]] = {}
     for line, row in enumerate(table.to_dict("records"), 2):
-        row = {str(column): composed(value) for column, value in row.items()}
+        row = {str(column): composed(value).strip() for column, value in row.items()}
         subject = _name(row["file"]) if key == "file" else row["speaker"]
         split = SPLIT_NAMES.get(row["split"].lower())
         if split is None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from phonemes.corpus.audio.files import read_file
 from phonemes.errors import InputError, raise_true_cause
 
 _TOKEN = re.compile(
@@ -80,7 +81,7 @@ def read(path: Path) -> list[Tier]:
 def _text(path: Path) -> str:
     """Return the file as text, in the encodings that Praat takes."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise_true_cause(error, path)
         raise InputError(f"cannot read {path}: {error}") from None

@@ -23,11 +23,13 @@ from phonemes.training.fused.optimizer import FlatParameters
 from phonemes.training.fused.tiles import tiles_for
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import AugmentParams, TrainParams
+from phonemes.training.seeds import derived
 
 
 def salts_of(seed: int, blocks: int) -> list[int]:
-    """Return seeds for the windows' distortions and for each block's dropout."""
-    return [(64 * seed + each) * 0x9E3779B1 % 2**31 for each in range(blocks + 1)]
+    """Return seeds of 31 bits for the windows' distortions and for each block's dropout."""
+    roles = ["distortions", *(f"dropout of block {number}" for number in range(blocks))]
+    return [derived(seed, role) % 2**31 for role in roles]
 
 
 class FusedStep:

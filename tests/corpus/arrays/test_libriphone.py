@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import re
+import unicodedata
 import zipfile
 from dataclasses import replace
 
@@ -140,6 +141,26 @@ def test_lists_by_windows_and_with_empty_lines_are_read(raw):
         text = (raw / file).read_text().replace("\n", "\r\n\r\n")
         (raw / file).write_bytes(text.encode("utf-8-sig"))
     assert [item.name for item in opened(raw)["test"]] == TEST
+
+
+def test_names_may_have_either_form_of_unicode_in_files_and_lists(raw):
+    for split, names in (("train", TRAIN), ("test", TEST)):
+        for name in names:
+            path = raw / f"feat/{split}/{name}.pt"
+            path.rename(path.with_stem(unicodedata.normalize("NFD", f"é{name}")))
+    for path in raw.glob("*.txt"):
+        lines = path.read_text().splitlines()
+        path.write_text("".join(f"é{line}\n" for line in lines), "utf-8")
+    found = opened(raw)
+    assert [item.name for item in found["test"]] == [f"é{name}" for name in TEST]
+    assert {item.speaker for item in found["test"]} == {"é26", "é1034"}
+
+
+@pytest.mark.parametrize("pattern", ["*.pt", "train_split.txt", "*_labels.txt", "libriphone/"])
+def test_files_that_dvc_ignores_are_refused(raw, pattern, monkeypatch):
+    monkeypatch.chdir(raw.parent.parent)
+    (raw.parent.parent / ".dvcignore").write_text(pattern)
+    assert "is ignored by .dvcignore, so that DVC would not see it change" in refused(raw)
 
 
 def test_tensors_by_torch_before_1_6_are_read(raw):

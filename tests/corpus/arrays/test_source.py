@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -364,6 +365,58 @@ def test_a_pipe_is_refused_and_not_waited_for(flat, tree, edition, name):
     path.unlink(missing_ok=True)
     os.mkfifo(path)
     refuses(flat.parent / edition, f"{path} is not a file; put ")
+
+
+# Names in Unicode
+
+
+def renamed(folder, form):
+    """Give the files of a folder an accent in their names, in a form of Unicode."""
+    for file in [*folder.glob("*.npy")]:
+        file.rename(file.with_name(unicodedata.normalize(form, f"é{file.name}")))
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD"), ("NFD", "NFD")])
+def test_files_belong_together_in_either_form_of_unicode(corpus, tmp_path, forms):
+    expected = write_tree(tmp_path, corpus)
+    for subset in tmp_path.iterdir():
+        for kind, form in zip(("mfcc", "transcript"), forms, strict=True):
+            renamed(subset / kind, form)
+    for split, items in expected.splits.items():
+        named = [item._replace(name=f"é{item.name}", speaker=f"é{item.speaker}") for item in items]
+        expected.splits[split] = named
+    expected.splits["test"].reverse()
+    rows = "".join(f"{unicodedata.normalize(forms[1], i.name)}\n" for i in expected.splits["test"])
+    (tmp_path / "test_order.csv").write_text(f"file\n{rows}", "utf-8")
+    assert_opens_as(tmp_path, expected)
+
+
+def test_one_name_in_both_forms_of_unicode_is_refused(tree):
+    for form in ("NFC", "NFD"):
+        (tree / "dev-clean/mfcc" / unicodedata.normalize(form, "é-1-1.npy")).touch()
+    refuses(tree, "are one name in two forms; keep one")
+
+
+# What DVC does not see
+
+
+@pytest.mark.parametrize(
+    ("edition", "pattern"),
+    [
+        ("flat", "dev.npy"),
+        ("flat", "*_labels.npy"),
+        ("tree", "transcript/"),
+        ("tree", "phonemes.txt"),
+        ("tree", "test_order.csv"),
+    ],
+)
+def test_files_that_dvc_ignores_are_refused(flat, tree, edition, pattern, monkeypatch):
+    folder = flat.parent / edition
+    if pattern.endswith((".txt", ".csv")):
+        (tree / pattern).touch()
+    monkeypatch.chdir(flat.parent)
+    (flat.parent / ".dvcignore").write_text(pattern)
+    refuses(folder, "is ignored by .dvcignore, so that DVC would not see it change; remove")
 
 
 @pytest.mark.parametrize("character", ["\r", "\n", "\t", "\x1b", "\x85", "\u2028"])

@@ -1,5 +1,6 @@
 """Every frame gets the phone spoken at its time, whatever the format and its names of phones."""
 
+import os
 from itertools import pairwise
 
 import numpy as np
@@ -67,6 +68,13 @@ def test_labels_in_another_encoding_are_an_error(read):
 
 def test_a_byte_order_mark_before_labels_is_no_part_of_them(read):
     assert read(PHN, ".phn", encoding="utf-8-sig") == read(PHN, ".PHN")
+
+
+@pytest.mark.parametrize("suffix", [".TextGrid", ".PHN", ".lab"])
+def test_a_pipe_is_refused_and_not_waited_for(suffix, tmp_path):
+    os.mkfifo(tmp_path / f"a{suffix}")
+    with pytest.raises(InputError, match=rf"cannot read .*a\{suffix}: it is not a file"):
+        read_alignment(tmp_path / f"a{suffix}", "phones", 16000)
 
 
 def test_a_missing_file_is_named(tmp_path):

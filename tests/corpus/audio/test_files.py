@@ -1,11 +1,11 @@
 """Only files in corpus.path are found, each once, whatever links there are."""
 
-import unicodedata
-from pathlib import PurePosixPath
+import os
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from phonemes.corpus.audio.files import composed, contained, find_files, listing
+from phonemes.corpus.audio.files import contained, find_files, listing, read_file
 from phonemes.errors import InputError
 
 
@@ -78,9 +78,19 @@ def test_what_lies_outside_is_named_with_the_way_on(tmp_path):
         contained(root / "../b", root, "list: ../b")
 
 
-def test_names_are_the_same_in_both_forms_of_unicode():
-    name = "Chloé"
-    assert composed(unicodedata.normalize("NFD", name)) == composed(name) == name
+def test_what_dvc_is_told_to_ignore_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = Path("data/raw")
+    touch(Path(), "data/raw/list.csv")
+    Path(".dvcignore").write_text("*.csv\n")
+    with pytest.raises(InputError, match=r"raw/list\.csv is ignored by \.dvcignore, so that DVC"):
+        contained(root / "list.csv", root, "list")
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.TextGrid")
+    with pytest.raises(OSError, match="it is not a file"):
+        read_file(tmp_path / "a.TextGrid")
 
 
 def test_a_listing_names_three():

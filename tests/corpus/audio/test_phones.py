@@ -1,6 +1,7 @@
 """A phone is a phoneme of the inventory, whatever the names of the corpus it comes from."""
 # ruff: noqa: RUF001  # letters of IPA that look like Latin ones
 
+import os
 import unicodedata
 from dataclasses import replace
 
@@ -163,3 +164,9 @@ def test_a_table_that_dvc_does_not_watch_is_an_error(tmp_path):
         InputError, match=r"corpus\.audio\.map: \.\./map\.csv leads out of corpus\.p"
     ):
         read_table(tmp_path, replace(PLAIN, map="../map.csv"))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "map.csv")
+    with pytest.raises(InputError, match=r"corpus\.audio\.map, .*map\.csv: it is not a file; exp"):
+        read_table(tmp_path, replace(PLAIN, map="map.csv"))

@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from helpers import PARAMS
@@ -193,3 +194,14 @@ def test_a_corpus_without_recordings_or_folder_is_an_error(tmp_path):
     touch(tmp_path, "train/1.wav")
     with pytest.raises(InputError, match=r"missing is no folder.*corpus\.audio\.alignments"):
         find_recordings(tmp_path, replace(AUDIO, alignments="missing"))
+
+
+@pytest.mark.parametrize("pattern", ["*.TextGrid", "*.wav", "train/"])
+def test_recordings_and_alignments_that_dvc_ignores_are_refused(pattern, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for split in ("train", "dev", "test"):
+        touch(tmp_path, f"raw/{split}/{split}/a.wav", f"raw/{split}/{split}/a.TextGrid")
+    assert found(Path("raw"))["train"] == [("train/train/a", "train")]
+    (tmp_path / ".dvcignore").write_text(pattern)
+    with pytest.raises(InputError, match=r"/a\.\w+ is ignored by \.dvcignore"):
+        found(Path("raw"))

@@ -1,5 +1,6 @@
 """Every recording has one speaker and one split, by its folders, a list or a seeded draw."""
 
+import os
 import shlex
 import unicodedata
 from collections import Counter
@@ -273,6 +274,11 @@ def test_a_list_of_files_without_speakers_leaves_these_to_the_folders(tmp_path):
         ("", "cannot read corpus.audio.speakers, .*list.csv: No columns"),
         ("file,split\na,b,c\n1,2,3,4\n", "cannot read corpus.audio.speakers"),
         (
+            "speaker,split,split\na,train,dev\nb,dev,train\nc,test,test\n",
+            "list.csv: it has 2 columns named 'split'",
+        ),
+        ('"file",file,split\na,b,c\n', "list.csv: it has 2 columns named 'file'"),
+        (
             "file,split\na/1,train\na/2,train\nb/1,dev\nc/1,dev\n",
             "no recording .* in the test split",
         ),
@@ -283,11 +289,32 @@ def test_a_list_that_does_not_fit_is_an_error(text, message, tmp_path):
         listed(tmp_path, text)
 
 
+def test_spaces_around_the_values_of_a_list_do_not_count(tmp_path):
+    rows = "file,speaker,split\na/1 ,ann,train\n a/2,bo, dev\nb/1,ann ,TEST \nc/1,\u00a0ann,dev\n"
+    found = listed(tmp_path, rows)
+    assert [*found.values()] == [
+        Place("ann", "train"), Place("bo", "dev"), Place("ann", "test"), Place("ann", "dev")
+    ]  # fmt: skip
+
+
 def test_a_list_may_be_written_in_either_form_of_unicode(tmp_path):
     rows = unicodedata.normalize("NFD", "file,speaker,split\né/1,é,train\nb/1,b,dev\nc/1,c,test\n")
     (tmp_path / "list.csv").write_text(rows, "utf-8")
     audio = replace(AUDIO, split="list", speakers="list.csv")
     assert places(files("é/1.wav", "b/1.wav", "c/1.wav"), tmp_path, audio)["é/1"] == ("é", "train")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
+def test_a_list_in_another_encoding_is_an_error(encoding, tmp_path):
+    (tmp_path / "list.csv").write_text("speaker,split\né,train\n", encoding)
+    with pytest.raises(InputError, match=r"list\.csv: 'utf-8' codec .*; expected CSV in UTF-8"):
+        places(files("a.wav"), tmp_path, replace(AUDIO, split="list", speakers="list.csv"))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(InputError, match=r"speakers, .*list\.csv: it is not a file; expected CSV"):
+        places(files("a.wav"), tmp_path, replace(AUDIO, split="list", speakers="list.csv"))
 
 
 def test_a_missing_list_is_an_error(tmp_path):

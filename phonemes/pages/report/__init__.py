@@ -1,0 +1,1 @@
+"""The report of a run, or of two: what explains a model's errors."""
