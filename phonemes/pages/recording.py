@@ -22,7 +22,8 @@ from phonemes.features.sound import Sound, resample
 from phonemes.inventory import PHONETIC_GROUPS, fold, phonetic_order, phonetic_place
 from phonemes.pages.page import asset, render
 from phonemes.pages.reference import Comparison, Tier, compare, plain
-from phonemes.transcription.transcript import Segment, Track, Transcript
+from phonemes.transcription.segments import Segment, Track
+from phonemes.transcription.transcript import Transcript
 
 RATES = (8000, 24_000)  # Hz; the lowest that all browsers decode to, the highest that is embedded
 KEPT = 5  # K

@@ -17,7 +17,7 @@ from phonemes.corpus.audio.phones import phoneme
 from phonemes.corpus.audio.textgrid import Interval
 from phonemes.errors import InputError
 from phonemes.inventory import ARPABET_PLAIN
-from phonemes.transcription.transcript import Segment, runs
+from phonemes.transcription.segments import Segment, runs
 
 SILENCE = ARPABET_PLAIN.index("SIL")
 _MOST = 0.5  # share of an interval's time; one that differs for longer is marked as different

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phonemes.transcription.segments import Segment as Segment
-from phonemes.transcription.segments import Track as Track
-from phonemes.transcription.segments import runs as runs
+from phonemes.transcription.segments import Segment, Track
 
 if TYPE_CHECKING:
     import pandas as pd

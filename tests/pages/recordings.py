@@ -3,7 +3,8 @@
 import numpy as np
 
 from phonemes.inventory import ARPABET_STRESS
-from phonemes.transcription.transcript import Segment, Track, Transcript, runs
+from phonemes.transcription.segments import Segment, Track, runs
+from phonemes.transcription.transcript import Transcript
 
 RATE, STRIDE = 16_000, 0.01  # Hz, s
 SIL, AH0, S, N, T, IY1 = (

@@ -14,7 +14,7 @@ from pages.recordings import AH0, ARPABET_STRESS, IY1, RATE, N, S, T, speech, to
 from phonemes.corpus.audio.textgrid import Interval
 from phonemes.pages.recording import kind, likeliest, recording_page
 from phonemes.pages.reference import Tier
-from phonemes.transcription.transcript import Segment
+from phonemes.transcription.segments import Segment
 
 HOSTILE = "</script><script>alert(1)</script>\u2028<!-- &amp; \"'"
 MEGABYTE = 1_000_000

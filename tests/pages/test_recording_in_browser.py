@@ -10,7 +10,7 @@ from pages.recordings import RATE, SPOKEN, speech, tones
 from phonemes.corpus.audio.textgrid import Interval
 from phonemes.pages.recording import recording_page
 from phonemes.pages.reference import Tier
-from phonemes.transcription.transcript import Segment
+from phonemes.transcription.segments import Segment
 
 pytestmark = [
     pytest.mark.heavy,

@@ -5,7 +5,7 @@ import pytest
 from phonemes.corpus.audio.textgrid import Interval
 from phonemes.errors import InputError
 from phonemes.pages.reference import Tier, compare, reference_tiers
-from phonemes.transcription.transcript import Segment
+from phonemes.transcription.segments import Segment
 
 PHONES = (
     Segment(0.0, 0.2, "SIL", 0.9),
