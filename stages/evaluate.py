@@ -51,7 +51,7 @@ from phonemes.storage.read import (
 )
 from stages import run
 
-NOT_COMPARED = {"calibration_error"}  # scores that are in scores.csv alone
+NOT_COMPARED = {"calibration_error", "phone_error_rate"}  # scores that are in scores.csv alone
 
 
 class Evaluation(NamedTuple):

@@ -124,6 +124,7 @@ def transcribe(
                 click.echo(f"{job.sound}\n{transcript}\n" if many else str(transcript))
     if formats:
         done = len(found) - len(failed)
-        click.echo(f"labelled {done} recordings, {seconds:,.1f} s of sound: {', '.join(formats)}")
+        what = f"{done} recording" + "s" * (done != 1)
+        click.echo(f"labelled {what}, {seconds:,.1f} s of sound: {', '.join(formats)}")
     if failed:
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:\n" + "\n".join(failed))

@@ -1,6 +1,7 @@
 """What training will cost, measured before the first epoch; on a GPU the step is then recorded."""
 
 import time
+from statistics import median
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 from phonemes.model.size import parameter_count
 from phonemes.training.loop import Run, Step
 
-TIMED_STEPS = 3
+TIMED_STEPS = range(4, 33)  # at least and at most so many, after one that is not timed
+TIMED_SECONDS = 1.0  # and no more once so much time has passed
 
 
 class Cost(NamedTuple):
@@ -68,12 +70,10 @@ def profile(run: Run) -> Cost:
     cuda = run.device.type == "cuda"
     with torch.random.fork_rng([run.device] if cuda else []):
         with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
-            _repeat_step(run, 1)
+            _take_step(run)
         if cuda:
             run.step = RecordedStep(run.step, *run.buffers)
-        started = time.perf_counter()
-        _repeat_step(run, TIMED_STEPS)
-        seconds = (time.perf_counter() - started) / TIMED_STEPS
+        seconds = _step_seconds(run)
     weights = list(network.parameters())
     for weight in weights:
         needed.pop(weight.untyped_storage().data_ptr(), None)
@@ -95,11 +95,23 @@ def profile(run: Run) -> Cost:
     )
 
 
-def _repeat_step(run: Run, times: int) -> None:
-    """Take the first step of an epoch some times, and wait for it."""
-    for _ in range(times):
-        run.buffers.cursor.zero_()
-        run.step.update(*run.buffers)
+def _step_seconds(run: Run) -> float:
+    """Return the median time of a step: the first ones wait for memory and for libraries."""
+    times: list[float] = []
+    began = time.perf_counter()
+    while len(times) < TIMED_STEPS[-1]:
+        started = time.perf_counter()
+        _take_step(run)
+        times.append(time.perf_counter() - started)
+        if len(times) >= TIMED_STEPS[0] and time.perf_counter() - began > TIMED_SECONDS:
+            break
+    return median(times)
+
+
+def _take_step(run: Run) -> None:
+    """Take the first step of an epoch, and wait for it."""
+    run.buffers.cursor.zero_()
+    run.step.update(*run.buffers)
     run.buffers.totals.tolist()
 
 
