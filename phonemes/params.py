@@ -146,6 +146,11 @@ def _corpus(corpus: CorpusParams) -> Problems:
             "corpus.audio.speakers is empty; corpus.audio.split: list needs a CSV with the "
             "columns speaker,split"
         )
+    if audio.transcripts == "align" and audio.phonemes == "timit" and corpus.source == "audio":
+        problems.append(
+            "corpus.audio.phonemes is timit; with corpus.audio.transcripts: align expected "
+            "arpabet-stress or arpabet-plain, as the words are looked up in ARPAbet"
+        )
     return problems
 
 

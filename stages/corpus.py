@@ -3,7 +3,9 @@
 import json
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phonemes.corpus.pack import write_corpus
 from phonemes.corpus.source import Source
@@ -11,6 +13,9 @@ from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import CORPUS, DESCRIPTION
 from stages import run
+
+if TYPE_CHECKING:
+    from phonemes.corpus.audio.transcribed import Align
 
 
 def open_source(params: Params) -> Source:
@@ -25,11 +30,33 @@ def open_source(params: Params) -> Source:
             from phonemes.corpus.audio import source as audio
 
             return audio.open_source(
-                Path(corpus.path), corpus.audio, params.features, runtime.jobs, runtime.progress
+                Path(corpus.path),
+                corpus.audio,
+                params.features,
+                runtime.jobs,
+                runtime.progress,
+                aligner(params) if corpus.audio.transcripts == "align" else None,
             )
     from phonemes.corpus.synthetic import source as synthetic
 
     return synthetic.open_source(corpus.synthetic, params.features, runtime.jobs, runtime.progress)
+
+
+def aligner(params: Params) -> "Align":
+    """Return what aligns transcripts with recordings; only then a network is loaded."""
+    from phonemes.alignment.aligner import aligner_of
+    from phonemes.alignment.dictionary import read_lexicons
+    from phonemes.corpus.audio.files import contained
+    from phonemes.transcription.recognizer import ENGLISH, open_recognizer
+
+    corpus, audio = Path(params.corpus.path), params.corpus.audio
+    model = ENGLISH
+    if audio.model:
+        what = f"corpus.audio.model: {audio.model}"
+        model = str(contained(corpus / audio.model, corpus, what))
+    recognizer = open_recognizer(model, params.runtime.device)
+    stress = audio.phonemes == "arpabet-stress"
+    return partial(aligner_of(recognizer, stress).align_all, lexicon=read_lexicons(None))
 
 
 def main(params: Params, outputs: Outputs) -> None:

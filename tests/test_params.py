@@ -209,6 +209,14 @@ def test_all_problems_are_listed_at_once(data):
             {"corpus.source": "audio", "corpus.audio.split": "list"},
             "corpus.audio.speakers is empty; corpus.audio.split: list needs a CSV",
         ),
+        (
+            {
+                "corpus.source": "audio",
+                "corpus.audio.transcripts": "align",
+                "corpus.audio.phonemes": "timit",
+            },
+            "corpus.audio.phonemes is timit; with corpus.audio.transcripts: align expected arpabet",
+        ),
     ],
 )
 def test_values_that_contradict_each_other_are_named(changes, message):

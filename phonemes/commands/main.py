@@ -10,6 +10,7 @@ from phonemes.errors import reported
 # each a module here, with a function of that name
 COMMANDS = (
     "transcribe",
+    "align",
     "inspect",
     "plan",
     "recipe",

@@ -26,11 +26,13 @@ class ArraysParams:
 
 @dataclass(frozen=True)
 class AudioParams:
-    """Recordings with alignments."""
+    """Recordings with alignments, or with transcripts."""
 
     layout: Annotated[str, Choice(("textgrid", "librispeech", "timit", "arctic"))]
     alignments: Annotated[str, Text(empty="next to the audio")]
     unaligned: Annotated[str, Choice(("refuse", "skip"))]
+    transcripts: Annotated[str, Choice(("refuse", "align"))]
+    model: Annotated[str, Text(empty="english, the network that comes with the project")]
     tier: Annotated[str, Text()]  # of a TextGrid, a name or a pattern
     phonemes: Annotated[str, Choice(("arpabet-stress", "arpabet-plain", "timit"))]
     map: Annotated[str, Text(empty="the names of corpus.audio.phonemes")]

@@ -10,6 +10,9 @@ and without suffix; names come in the same order on every machine.
     timit        TRAIN/REGION/SPEAKER/NAME.WAV     TRAIN/REGION/SPEAKER/NAME.PHN
     arctic       SPEAKER/wav/NAME.wav              SPEAKER/lab/NAME.lab
 
+A recording without alignment may have a text instead, which corpus.audio.transcripts has
+aligned (see `phonemes.alignment.transcripts` for its names, and `transcribed`).
+
 Alignments lie next to the recordings or, under the same relative paths, in the folder
 corpus.audio.alignments. Other files, and hidden ones, are ignored. All lie in corpus.path.
 """
@@ -18,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from phonemes.alignment.transcripts import Text, text_of, texts_of
 from phonemes.corpus.audio.files import contained, find_files, listing
 from phonemes.corpus.audio.speakers import places
 from phonemes.corpus.params import AudioParams
@@ -25,6 +29,7 @@ from phonemes.corpus.source import composed
 from phonemes.errors import InputError
 from phonemes.storage.inputs import refuse_ignored
 from phonemes.storage.layout import SPLITS
+from phonemes.transcription.segments import Segment
 
 
 class Layout(NamedTuple):
@@ -49,7 +54,9 @@ class Recording(NamedTuple):
     name: str
     speaker: str  # "" where unknown
     audio: Path
-    alignment: Path | None  # None in an unlabelled test split
+    alignment: Path | None  # None in an unlabelled test split, and where there is a text instead
+    text: Text | None = None
+    phones: tuple[Segment, ...] = ()  # with which the text was aligned
 
 
 class Found(NamedTuple):
@@ -82,19 +89,31 @@ def find_recordings(path: Path, audio: AudioParams) -> Found:
     for name, place in places(files, path, audio).items():
         partner = alignments.get(partners[name])
         alignment = None if partner is None else alignments_path / partner
-        splits[place.split].append(Recording(name, place.speaker, path / files[name], alignment))
+        recording = Recording(name, place.speaker, path / files[name], alignment)
+        splits[place.split].append(_with_text(recording, path, audio))
     wanted = {
         name: str(alignments_path / partner) + layout.alignment
         for name, partner in partners.items()
     }
     aligned = {
-        split: _aligned(split, recordings, wanted, audio) for split, recordings in splits.items()
+        split: _aligned(split, recordings, wanted, audio, path)
+        for split, recordings in splits.items()
     }
     missing = {split: len(splits[split]) - len(aligned[split]) for split in SPLITS}
     if any(missing.values()):
         counts = ", ".join(f"{count} of {split}" for split, count in missing.items() if count)
         notes.append(f"left out {sum(missing.values())} recordings without alignment: {counts}")
     return Found(aligned, notes)
+
+
+def _with_text(recording: Recording, path: Path, audio: AudioParams) -> Recording:
+    """Return a recording with the text that is to be aligned, if it is, and there is one."""
+    if recording.alignment is not None or audio.transcripts == "refuse":
+        return recording
+    text = text_of(recording.audio)
+    if text is not None:
+        contained(text.path, path, f"{text.path} is a link that")
+    return recording._replace(text=text)
 
 
 def _partner(name: str, folder: str | None) -> str:
@@ -134,7 +153,11 @@ def _left_over(
 
 
 def _aligned(
-    split: str, recordings: list[Recording], wanted: Mapping[str, str], audio: AudioParams
+    split: str,
+    recordings: list[Recording],
+    wanted: Mapping[str, str],
+    audio: AudioParams,
+    path: Path,
 ) -> list[Recording]:
     """Return the recordings that have an alignment, or all of a test split where none has one.
 
@@ -143,20 +166,32 @@ def _aligned(
         recordings: of the split.
         wanted: the alignment's file of each recording, by its name.
         audio: corpus.audio: whether those without alignment are left out or refused.
+        path: the corpus.
     """
-    unaligned = [recording for recording in recordings if recording.alignment is None]
+    unaligned = [each for each in recordings if each.alignment is None and each.text is None]
     if split == "test" and len(unaligned) == len(recordings):
         return recordings
     if unaligned and (audio.unaligned == "refuse" or len(unaligned) == len(recordings)):
-        leave = ""
+        ways = _ways_to_align(unaligned, audio, path)
         if len(unaligned) < len(recordings):
-            leave = ", set corpus.audio.unaligned to skip, which leaves them out"
+            ways += ", set corpus.audio.unaligned to skip, which leaves them out"
         raise InputError(
             f"{len(unaligned)} of the {len(recordings)} recordings in {split} have no "
             f"alignment: {listing(wanted[recording.name] for recording in unaligned)}; add them"
-            f"{leave}, move the recordings out of corpus.path, or check corpus.audio.alignments"
+            f"{ways}, move the recordings out of corpus.path, or check corpus.audio.alignments"
         )
-    return [recording for recording in recordings if recording.alignment is not None]
+    return [each for each in recordings if each.alignment is not None or each.text is not None]
+
+
+def _ways_to_align(unaligned: list[Recording], audio: AudioParams, path: Path) -> str:
+    """Return how texts beside recordings become alignments; "" where there are none."""
+    texts = texts_of(each.audio for each in unaligned)
+    if audio.transcripts == "align" or not any(isinstance(text, Text) for text in texts):
+        return ""
+    return (
+        f", align their texts with `phonemes align {path}` or with corpus.audio.transcripts: "
+        "align, both by a network trained before"
+    )
 
 
 def _by_name(

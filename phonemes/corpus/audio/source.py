@@ -18,10 +18,12 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from phonemes.corpus.audio.alignments import frame_labels, read_alignment
+from phonemes.corpus.audio.alignments import Alignment, frame_labels, read_alignment
 from phonemes.corpus.audio.frames import frames_of
 from phonemes.corpus.audio.phones import NO_TABLE, read_table
 from phonemes.corpus.audio.recordings import Recording, find_recordings
+from phonemes.corpus.audio.textgrid import Interval
+from phonemes.corpus.audio.transcribed import Align, align_texts
 from phonemes.corpus.params import AudioParams
 from phonemes.corpus.processes import end_with_parent
 from phonemes.corpus.source import Source, Utterance
@@ -38,7 +40,12 @@ Result = TypeVar("Result")
 
 
 def open_source(
-    path: Path, audio: AudioParams, features: FeatureParams, jobs: int, progress: bool = False
+    path: Path,
+    audio: AudioParams,
+    features: FeatureParams,
+    jobs: int,
+    progress: bool = False,
+    align: Align | None = None,
 ) -> Source:
     """Find all recordings under `path`; their frames are computed while a split is iterated.
 
@@ -48,6 +55,7 @@ def open_source(
         features: of the frames.
         jobs: processes, 0 for one a core; results do not depend on it.
         progress: show a bar.
+        align: texts with recordings, for corpus.audio.transcripts: align.
 
     Raises:
         InputError: names what is missing or wrong, and the fix; the iterators of the splits
@@ -77,6 +85,8 @@ def open_source(
         )
 
     found = find_recordings(path, audio)
+    if align is not None:
+        found = align_texts(found, audio, align, progress)
     phonemes = INVENTORIES[audio.phonemes]
     return Source(
         phonemes,
@@ -107,16 +117,16 @@ def utterance(
     """
     sound = read_sound(recording.audio)
     frames = frames_of(sound, features, recording.audio)
-    labels = None
+    labels, alignment, where = None, None, recording.audio
     if recording.alignment is not None:
-        labels = frame_labels(
-            read_alignment(recording.alignment, tier, sound.rate),
-            label_times(len(frames), features),
-            len(sound.samples) / sound.rate,
-            phonemes,
-            str(recording.alignment),
-            table,
-        )
+        where = recording.alignment
+        alignment = read_alignment(where, tier, sound.rate)
+    elif recording.phones:
+        intervals = [Interval(*phone[:3]) for phone in recording.phones]
+        alignment, table = Alignment(intervals, intervals[-1].end), NO_TABLE
+    if alignment is not None:
+        times, seconds = label_times(len(frames), features), len(sound.samples) / sound.rate
+        labels = frame_labels(alignment, times, seconds, phonemes, str(where), table)
     return Utterance(recording.name, recording.speaker, frames, labels, str(recording.audio))
 
 

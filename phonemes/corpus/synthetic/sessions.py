@@ -4,7 +4,7 @@ SPN, a noise of the speaker, is a cough (a burst of coloured noise) or a mumble 
 the utterance played backwards), before or after the sentence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,15 +28,32 @@ class Session(NamedTuple):
     sentences: Sequence[Sequence[Sequence[Pronunciation]]]  # each of clauses of words
 
 
+class Recorded(NamedTuple):
+    """One sentence as it was recorded."""
+
+    name: str
+    samples: NDArray[np.floating]  # (S,) at the rate that was asked for
+    speech: Speech  # its phones, and where they start in samples of `speech.rate`
+
+
 def hold_session(session: Session, features: FeatureParams) -> list[Utterance]:
-    """Return one utterance a sentence; needs a fresh process, see `espeak`.
+    """Return one utterance a sentence; needs a fresh process, see `espeak`."""
+    utterances = []
+    for name, samples, speech in record_session(session, features.sample_rate):
+        frames = log_mel(samples, features)
+        labels = label_frames(speech, label_times(len(frames), features))
+        utterances.append(Utterance(name, session.voice, frames, labels))
+    return utterances
+
+
+def record_session(session: Session, sample_rate: int) -> Iterator[Recorded]:
+    """Yield the recordings of a session at `sample_rate` Hz; needs a fresh process, see `espeak`.
 
     A sentence in which the library speaks other phones is left out, so that labels are exact.
     """
     import soxr  # optional
 
     espeak = Espeak(session.voice, session.seed)
-    utterances = []
     for number, clauses in enumerate(session.sentences, session.first):
         name = f"{session.voice}-{number:04d}"
         rng = np.random.default_rng([session.seed, *name.encode()])
@@ -47,11 +64,8 @@ def hold_session(session: Session, features: FeatureParams) -> list[Utterance]:
         speech = add_surroundings(correct_boundaries(speech), rng)
         # Played faster or slower: pitch and formants move as with the length of a vocal tract.
         speech = speech._replace(rate=round(speech.rate * rng.uniform(0.92, 1.08)))
-        samples = soxr.resample(speech.samples, speech.rate, features.sample_rate)
-        frames = log_mel(record(samples, features.sample_rate, rng), features)
-        centres = label_times(len(frames), features)
-        utterances.append(Utterance(name, session.voice, frames, label_frames(speech, centres)))
-    return utterances
+        samples = soxr.resample(speech.samples, speech.rate, sample_rate)
+        yield Recorded(name, record(samples, sample_rate, rng), speech)
 
 
 def label_frames(speech: Speech, centres: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""From a recording and its text to words and phonemes with times."""

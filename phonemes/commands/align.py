@@ -1,0 +1,165 @@
+"""`phonemes align`: when the words of a text, and their phonemes, are spoken in a recording."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phonemes.errors import InputError
+
+if TYPE_CHECKING:
+    from phonemes.alignment.lexicon import Lexicon
+    from phonemes.transcription.outputs import Job
+
+SHOWN = 50  # words that a lexicon lacks, at most
+
+
+@click.command(epilog="Example: phonemes align data/raw/mine --lexicon names.dict --missing")
+@click.argument("source", type=click.Path(path_type=Path), metavar="SOUND|FOLDER")
+@click.argument("text", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--to",
+    default="textgrid",
+    show_default=True,
+    metavar="FORMATS",
+    help="textgrid, csv, json, ctm, mlf, png, html; several with commas.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write to. Without: beside the recording.",
+)
+@click.option(
+    "--lexicon",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Pronunciations as CMUdict has them, WORD PH PH ...; they replace CMUdict's.",
+)
+@click.option(
+    "--model",
+    metavar="FILE",
+    help="A model.safetensors, or `english`. Without: the project's own, if it was trained on "
+    "recordings, else `english`.",
+)
+@click.option(
+    "--silence",
+    type=click.Choice(["label", "empty"]),
+    default="label",
+    show_default=True,
+    help="Silence as phoneme SIL, or as gaps.",
+)
+@click.option("--accept-misfits", is_flag=True, help="Align texts that do not fit all the same.")
+@click.option("--missing", is_flag=True, help="Leave out recordings whose files are there.")
+@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    help="Where to compute.",
+)
+def align(
+    source: Path,
+    text: Path | None,
+    to: str,
+    out: Path | None,
+    lexicon: Path | None,
+    model: str | None,
+    silence: str,
+    accept_misfits: bool,
+    missing: bool,
+    overwrite: bool,
+    device: str,
+) -> None:
+    """Find when the words of a text, and their phonemes, are spoken.
+
+    TEXT is what is said in SOUND, in English. Without it, and for each recording of a FOLDER, it
+    is in NAME.txt or NAME.lab beside NAME.wav, or in LibriSpeech's .trans.txt. Words that neither
+    CMUdict nor --lexicon has are spelled by espeak-ng and listed at the end. A text that was not
+    spoken is refused, from the word on at which it goes wrong. A folder goes on after a recording
+    that fails, and lists those at the end.
+    """
+    from tqdm import tqdm
+
+    from phonemes.alignment.aligner import aligner_of
+    from phonemes.alignment.dictionary import read_lexicons
+    from phonemes.alignment.transcripts import read_text, texts_of
+    from phonemes.transcription.outputs import write
+    from phonemes.transcription.recognizer import choose_model, open_recognizer
+    from phonemes.transcription.transcript import Transcript
+
+    found = jobs_of(source, text, to, out, missing, overwrite)
+    sounds = [Path(job.sound) for job in found]
+    texts = [*texts_of(sounds)] if text is None else [read_text(text)]
+    words = read_lexicons(lexicon)
+    chosen = choose_model(model)
+    click.echo(f"model: {chosen.name} ({chosen.why})", err=True)
+    recognizer = open_recognizer(chosen.name, device)
+    spelled, outcomes = aligner_of(recognizer).align_all(
+        sounds, texts, words, accept=accept_misfits
+    )
+    failed, seconds, count = [], 0.0, 0
+    quiet = len(found) < 2 or not sys.stderr.isatty()
+    with tqdm(zip(found, outcomes, strict=True), "", len(found), disable=quiet) as bar:
+        for job, outcome in bar:
+            if isinstance(outcome, InputError):
+                failed.append(str(outcome))
+                continue
+            (phones, spoken, _, misfit), track, samples = outcome
+            if misfit:
+                tqdm.write(f"{job.sound} does not fit its text {misfit}", sys.stderr)
+            transcript = Transcript(
+                phones, len(samples) / recognizer.rate, chosen.name, spoken, track
+            )
+            write(job, transcript, samples, recognizer.rate, silence)
+            seconds += transcript.duration
+            count += len(spoken)
+    if spelled:
+        click.echo(listed(spelled), err=True)
+    if len(found) == 1 and failed:
+        raise InputError(failed[0])
+    done = len(found) - len(failed)
+    click.echo(f"aligned {done} recordings, {seconds:,.1f} s of sound, {count:,} words: {to}")
+    if failed:
+        lines = "".join(f"\n  {line}" for line in failed)
+        raise InputError(f"{len(failed)} of {len(found)} recordings failed:{lines}")
+
+
+def jobs_of(
+    source: Path, text: Path | None, to: str, out: Path | None, missing: bool, overwrite: bool
+) -> list["Job"]:
+    """Return the recordings that are to be aligned; see `align` for the arguments.
+
+    Raises:
+        InputError: there are none, they do not go with the other arguments, or their files are
+            there already.
+    """
+    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing
+
+    formats = formats_of(to)
+    if not formats:
+        raise InputError("--to names no format; leave it out for textgrid")
+    if not source.exists():
+        raise InputError(f"there is no recording {source}")
+    if text is not None and source.is_dir():
+        raise InputError(
+            f"{source} is a folder: its texts lie beside its recordings; leave out {text}"
+        )
+    found = [*jobs([str(source)], formats, out)]
+    if missing:
+        return [job for job in found if not all(path.exists() for path in job.outputs.values())]
+    if not overwrite:
+        refuse_existing(found)
+    return found
+
+
+def listed(spelled: "Lexicon") -> str:
+    """Return words that were spelled by rules, as a lexicon has them."""
+    lines = [
+        f"  {word if number == 1 else f'{word}({number})'} {' '.join(phonemes)}"
+        for word, pronunciations in [*spelled.items()][:SHOWN]
+        for number, phonemes in enumerate(pronunciations, 1)
+    ]
+    more = [f"  and {len(spelled) - SHOWN} more"] if len(spelled) > SHOWN else []
+    head = "words that no lexicon has, as espeak-ng spells them; correct them in a --lexicon:"
+    return "\n".join([head, *lines, *more])
