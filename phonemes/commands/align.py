@@ -84,10 +84,12 @@ def align(
     from phonemes.alignment.aligner import aligner_of
     from phonemes.alignment.dictionary import read_lexicons
     from phonemes.alignment.transcripts import read_text, texts_of
+    from phonemes.features.sound import require_libraries
     from phonemes.transcription.outputs import write
     from phonemes.transcription.recognizer import choose_model, open_recognizer
     from phonemes.transcription.transcript import Transcript
 
+    require_libraries("phonemes align")
     found = jobs_of(source, text, to, out, missing, overwrite)
     sounds = [Path(job.sound) for job in found]
     texts = [*texts_of(sounds)] if text is None else [read_text(text)]

@@ -94,9 +94,11 @@ def transcribe(
     """
     from tqdm import tqdm
 
+    from phonemes.features.sound import require_libraries
     from phonemes.transcription.outputs import formats_of, jobs, refuse_existing
     from phonemes.transcription.recognizer import choose_model, open_recognizer
 
+    require_libraries("phonemes transcribe")
     formats = formats_of(to or "")
     if out is not None and not formats:
         raise InputError("--out needs --to, which says what to write")

@@ -4,6 +4,7 @@ The channels of a recording are averaged; other sample rates are resampled with 
 high quality.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,25 @@ _CANCELLED = 0.1  # of the level that independent channels have when averaged
 _SMALL, _EXPANSION = 2**28, 64
 _UNDECLARED = 2**60  # samples; libsndfile takes the largest number for an unknown one
 _LOUDEST = 8.0  # full scale is 1: floats of a file beyond are no sound, or integers
+
+
+def require_libraries(what: str) -> None:
+    """Refuse to go on where the libraries for recordings are not installed.
+
+    Args:
+        what: needs them, for the message.
+
+    Raises:
+        InputError: names the one that is missing, and how to install it.
+    """
+    for library in ("soundfile", "soxr"):
+        try:
+            import_module(library)
+        except (ImportError, OSError) as error:  # OSError: the shared library is missing
+            raise InputError(
+                f"{what} needs {library} ({error}); run `pip install 'phonemes[audio]'`, in a "
+                "checkout `pip install -e '.[audio]'`"
+            ) from None
 
 
 class Sound(NamedTuple):

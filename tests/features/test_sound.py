@@ -1,12 +1,13 @@
 """Recordings are the same samples whatever the format, and are brought to one sample rate."""
 
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 
 from phonemes.errors import InputError
-from phonemes.features.sound import Sound, read_sound, resample
+from phonemes.features.sound import Sound, read_sound, require_libraries, resample
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
@@ -192,3 +193,12 @@ def test_floats_may_exceed_full_scale_but_not_be_integers(tmp_path):
     write(path, 32767 * tone(), subtype="FLOAT")
     with pytest.raises(InputError, match=r"a\.wav reaches 16383\.5, .*16-bit values .*by 32,768"):
         read_sound(path)
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch):
+    require_libraries("this")
+    monkeypatch.setitem(sys.modules, "soxr", None)  # as if it were not there
+    with pytest.raises(
+        InputError, match=r"^this needs soxr \(.*\); run `pip install 'phonemes\[aud"
+    ):
+        require_libraries("this")

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +28,7 @@ from phonemes.corpus.processes import end_with_parent
 from phonemes.corpus.source import Source, Utterance
 from phonemes.errors import InputError
 from phonemes.features.log_mel import FeatureParams, label_times, mel_filters
-from phonemes.features.sound import read_sound
+from phonemes.features.sound import read_sound, require_libraries
 from phonemes.inventory import INVENTORIES
 from phonemes.storage.layout import Spelling
 
@@ -61,13 +60,7 @@ def open_source(
         InputError: names what is missing or wrong, and the fix; the iterators of the splits
             raise it too, for what only reading the files can show.
     """
-    for library in ("soundfile", "soxr"):
-        try:
-            import_module(library)
-        except (ImportError, OSError) as error:  # OSError: the shared library is missing
-            raise InputError(
-                f"corpus.source: audio needs {library} ({error}); run pip install -e '.[audio]'"
-            ) from None
+    require_libraries("corpus.source: audio")
     mel_filters(features)  # refuses impossible features before any work
     extract = partial(
         utterance,
