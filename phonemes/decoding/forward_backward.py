@@ -27,7 +27,7 @@ from torch import Tensor
 from phonemes.decoding.phone_model import PhoneModel, SmoothParams
 from phonemes.model.phone_counts import DURATION_STATES
 
-BATCH = 48  # utterances at a time, at most
+BATCH = 16  # utterances at a time, at most: with more, as fast, the states need more memory
 ROOM = 2**29  # numbers for the states of a batch, unless one utterance needs more
 LEAST_WEIGHT = 1e-12  # of staying, leaving and what was seen: float32 holds their product
 LEAST_POSTERIOR = 1e-30

@@ -24,7 +24,7 @@ from phonemes.transcription.recognizer import ENGLISH, SMOOTH, Recognizer, open_
 from phonemes.transcription.segments import Segment, Track, runs
 from phonemes.transcription.transcript import Transcript
 
-BATCH = 16  # blocks at once: more are faster, and need some 20 MB each while they are smoothed
+BATCH = 32  # blocks at once: of more, those of like length are smoothed together, which is faster
 
 
 _Labelled = tuple[Frames, NDArray[np.float32]]  # of a block: (T, C), and posteriors (T, P)

@@ -102,7 +102,9 @@ def test_a_recording_shorter_than_a_frame_is_refused(english):
         transcribe_pieces([SAMPLES[:399]], english, SMOOTH)
 
 
-def test_memory_does_not_grow_with_the_length_of_the_recording(english):
+def test_memory_does_not_grow_with_the_length_of_the_recording(english, monkeypatch):
+    monkeypatch.setattr("phonemes.transcription.transcribe.BATCH", 8)  # half a minute
+
     def peak(minutes):
         pieces = (sound(10, seed=seed) for seed in range(6 * minutes))
         tracemalloc.start()
