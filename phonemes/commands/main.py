@@ -46,9 +46,10 @@ class Subcommands(click.Group):
 )
 @click.version_option(package_name="phonemes")
 def phonemes() -> None:
-    """Tools around the pipeline of phoneme classification; `dvc repro` runs the pipeline itself.
+    """Label recordings, and tools around the pipeline; `dvc repro` runs the pipeline itself.
 
-    They work in the folder of a project, the one with params.yaml.
+    transcribe and align work anywhere, the others in the folder of a project, the one with
+    params.yaml.
     """
 
 

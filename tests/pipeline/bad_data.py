@@ -481,14 +481,14 @@ flat_kinds = {
     "an empty folder": (
         lambda: (shutil.rmtree(RAW), RAW.mkdir()),
         "data/raw/mine and two folders down hold no train.npy or train-clean-100 or"
-        " train-clean-360; data/raw/mine holds nothing: unpack archives and check "
-        "the path",
+        " train-clean-360 or train_split.txt; data/raw/mine holds nothing: unpack archives and"
+        " check the path",
     ),
     "an archive not unpacked": (
         lambda: (shutil.rmtree(RAW), RAW.mkdir(), (RAW / "hw1p2.zip").write_bytes(b"PK\3\4")),
         "data/raw/mine and two folders down hold no train.npy or train-clean-100 or"
-        " train-clean-360; data/raw/mine holds hw1p2.zip: unpack archives and check"
-        " the path",
+        " train-clean-360 or train_split.txt; data/raw/mine holds hw1p2.zip: unpack archives "
+        "and check the path",
     ),
     "two editions": (
         lambda: (
@@ -1157,7 +1157,6 @@ arctic_kinds = {
         "data/raw/mine/train/s0/lab/a.lab has no phones",
     ),
 }
-SMOOTHED = {"smooth": {"lm_scale": 1}}
 FRAMES, LENGTH, LABELS = (CORPUS / kind / "train.npy" for kind in ("frames", "lengths", "labels"))
 DEV, INDEX = NORMALIZED / "dev.npy", CONTEXT / "dev.npy"
 DAMAGED = f"{MODEL} is damaged: ...; delete it and run `dvc repro`"
@@ -1460,11 +1459,6 @@ later_kinds = {
             "data/corpus/labels/dev.npy holds int16 of shape (10,); expected integers "
             "of shape (11), as the other files say; delete it and run `dvc repro`",
         ),
-        "lengths of another corpus to smooth by": (
-            lambda: (set_params(SMOOTHED), array(LENGTH, lambda a: a + 1)),
-            "data/corpus/labels/train.npy holds int16 of shape (18,); expected integers "
-            "of shape (21), as the other files say; delete it and run `dvc repro`",
-        ),
     },
     "predict": {
         "a description without the header": (
@@ -1491,10 +1485,6 @@ later_kinds = {
             ),
             "data/corpus/spelling.txt spells 71 phonemes; expected integers or text, and then 1, "
             "as the other files say; delete it and run `dvc repro`",
-        ),
-        "missing lengths to smooth by": (
-            lambda: (set_params(SMOOTHED), LENGTH.unlink()),
-            "data/corpus/lengths/train.npy is missing; run `dvc repro` to make it",
         ),
     },
 }
