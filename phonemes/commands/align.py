@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from phonemes.commands import options
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,41 +24,21 @@ SHOWN = 50  # words that a lexicon lacks, at most
     default="textgrid",
     show_default=True,
     metavar="FORMATS",
-    help="textgrid, csv, json, ctm, mlf, png, html; several with commas.",
+    help=options.FORMATS,
 )
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write to. Without: beside the recording.",
-)
+@options.out
 @click.option(
     "--lexicon",
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Pronunciations as CMUdict has them, WORD PH PH ...; they replace CMUdict's.",
 )
-@click.option(
-    "--model",
-    metavar="FILE",
-    help="A model.safetensors, or `english`. Without: the project's own, if it was trained on "
-    "recordings, else `english`.",
-)
-@click.option(
-    "--silence",
-    type=click.Choice(["label", "empty"]),
-    default="label",
-    show_default=True,
-    help="Silence as phoneme SIL, or as gaps.",
-)
+@options.model
+@options.silence
 @click.option("--accept-misfits", is_flag=True, help="Align texts that do not fit all the same.")
 @click.option("--missing", is_flag=True, help="Leave out recordings whose files are there.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    help="Where to compute.",
-)
+@options.overwrite
+@options.device
 def align(
     source: Path,
     text: Path | None,

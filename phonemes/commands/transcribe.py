@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from phonemes.commands import options
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,36 +47,16 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
 @click.option(
     "--to",
     metavar="FORMATS",
-    help="textgrid, csv, json, ctm, mlf, png, html; several with commas. Without: a table here.",
+    help=f"{options.FORMATS} Without: a table here.",
 )
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write to. Without: beside the recording.",
-)
-@click.option(
-    "--model",
-    metavar="FILE",
-    help="A model.safetensors, or `english`. Without: the project's own, if it was trained on "
-    "recordings, else `english`.",
-)
-@click.option(
-    "--silence",
-    type=click.Choice(["label", "empty"]),
-    default="label",
-    show_default=True,
-    help="Silence as phoneme SIL, or as gaps.",
-)
+@options.out
+@options.model
+@options.silence
 @click.option(
     "--raw", is_flag=True, help="The likeliest phoneme of each frame, not smoothed over time."
 )
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-    default="auto",
-    help="Where to compute.",
-)
+@options.overwrite
+@options.device
 def transcribe(
     sources: tuple[str, ...],
     to: str | None,

@@ -67,7 +67,7 @@ def test_help_lists_every_subcommand_with_what_it_does(helped):
 
 def test_a_module_of_each_subcommand_is_there_and_no_other():
     modules = {path.stem for path in (ROOT / "phonemes/commands").glob("*.py")}
-    assert modules == {"__init__", "main", "terminal", "experiments", *COMMANDS}
+    assert modules == {"__init__", "main", "terminal", "options", "experiments", *COMMANDS}
 
 
 def test_an_unknown_subcommand_is_refused():
