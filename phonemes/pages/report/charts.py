@@ -1,66 +1,53 @@
-"""Line charts: places of lines, marks and ticks, which `report_parts.html` draws.
+"""Line charts as SVG by matplotlib, in the colours of the page: they follow light and dark."""
 
-They are drawn by the page itself and not by matplotlib, so that their text and colours are the
-page's, in light and dark, and every mark tells its values.
-"""
+import re
+from collections.abc import Sequence
+from io import StringIO
+from typing import Any, NamedTuple
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
-
+import matplotlib
 import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-WIDTH, HEIGHT = 340, 210  # units of a drawing; about pixels on a phone
+from phonemes.pictures import STYLE
+
+WIDTH, HEIGHT = 340, 210  # points of a drawing; about pixels on a phone
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 36  # between its edges and the axes
 MOST_MARKS = 40  # of a line; more would touch
+# colours that stand for those of theme.css until the drawing is written
+COLOURS = {"accent": "#a00001", "text": "#a00002", "muted": "#a00003", "line": "#a00004"}
+LOOKS: dict[str, dict[str, Any]] = {
+    "accent": {"color": COLOURS["accent"], "linewidth": 1.75},
+    "second": {"color": COLOURS["text"], "linewidth": 1.75, "linestyle": (0, (3, 2))},
+    "even": {"color": COLOURS["muted"], "linewidth": 1.0},
+}
+_SVG = STYLE | {"svg.fonttype": "none", "font.size": 10}
+_NOT_NEEDED = re.compile(  # ids of parts would be there twice, and a style is for the whole page
+    r'<metadata>.*?</metadata>|<style.*?</style>| xmlns(:\w+)?="[^"]*"| id="[\w.]+_\d+"', re.DOTALL
+)
 
 
 class Line(NamedTuple):
     """Some points and what they are."""
 
     name: str
-    look: str  # class in report.css: accent, second or even
+    look: str  # of LOOKS
     x: Sequence[float]
     y: Sequence[float]
     sizes: Sequence[float] | None = None  # share of the largest mark's area; None: all small
     tips: Sequence[str] = ()  # what marks say; none without marks
 
 
-class Mark(NamedTuple):
-    """A point of a line, in units of the drawing."""
-
-    x: float
-    y: float
-    radius: float
-    tip: str
-
-
-class DrawnLine(NamedTuple):
-    """A line in units of the drawing."""
-
-    name: str
-    look: str
-    points: str  # as SVG has them
-    marks: tuple[Mark, ...]
-
-
-class Tick(NamedTuple):
-    """A tick of an axis."""
-
-    place: float  # units of the drawing
-    text: str
-
-
 class Chart(NamedTuple):
-    """A line chart, ready to be drawn."""
+    """A line chart, ready to be shown."""
 
     title: str
-    x_label: str
-    y_label: str
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    lines: tuple[DrawnLine, ...]
-    summary: str  # for those who do not see it
+    legend: tuple[tuple[str, str], ...]  # name and look of each line
+    svg: Markup
     note: str  # below it; "" for none
 
 
@@ -74,7 +61,7 @@ def chart(
     limits: tuple[float, float] | None = None,
     whole: bool = True,
 ) -> Chart:
-    """Lay out a line chart.
+    """Draw a line chart.
 
     Args:
         title: above it.
@@ -86,49 +73,64 @@ def chart(
         limits: of both axes; None: those of the points.
         whole: ticks of x are whole numbers.
     """
-    points = [_finite(line) for line in lines]
-    x_place, x_ticks = _axis(
-        np.concatenate([x for x, _, _ in points]), limits, LEFT, WIDTH - RIGHT, whole
-    )
-    y_place, y_ticks = _axis(
-        np.concatenate([y for _, y, _ in points]), limits, HEIGHT - BOTTOM, TOP, False
-    )
-    drawn = []
-    for line, (x, y, kept) in zip(lines, points, strict=True):
-        places = [*zip(x_place(x).round(1).tolist(), y_place(y).round(1).tolist(), strict=True)]
-        sizes = np.full(len(x), 0.2) if line.sizes is None else np.asarray(line.sizes)[kept]
-        marks: tuple[Mark, ...] = ()
-        if line.tips and len(x) <= MOST_MARKS:
-            tips = np.asarray(line.tips)[kept]
-            radii = (7 * np.sqrt(sizes)).clip(1.5).round(1)
-            marks = tuple(
-                Mark(*place, float(radius), str(tip))
-                for place, radius, tip in zip(places, radii, tips, strict=True)
-            )
-        points_text = " ".join(f"{x:g},{y:g}" for x, y in places)
-        drawn.append(DrawnLine(line.name, line.look, points_text, marks))
-    return Chart(title, x_label, y_label, x_ticks, y_ticks, tuple(drawn), summary, note)
+    with matplotlib.rc_context(_SVG | {"svg.hashsalt": title + summary}):  # of ids in the page
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
+        FigureCanvasSVG(figure)
+        inner = 1 - (LEFT + RIGHT) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT
+        axes = figure.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, *inner))
+        tips = [tip for number, line in enumerate(lines) for tip in _draw(axes, number, line)]
+        _lay_out(axes, limits, whole)
+        axes.set_xlabel(x_label, color=COLOURS["muted"])
+        axes.set_ylabel(y_label, color=COLOURS["muted"])
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    svg = _for_the_page(file.getvalue(), summary, tips)
+    return Chart(title, tuple((line.name, line.look) for line in lines), svg, note)
 
 
-def _finite(line: Line) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the finite points of a line, x and y, and which of all they are."""
+def _draw(axes: Axes, number: int, line: Line) -> list[tuple[str, str]]:
+    """Draw a line and its marks; return the id of each mark and what it says."""
     x, y = np.asarray(line.x, float), np.asarray(line.y, float)
-    kept = np.isfinite(x) & np.isfinite(y)
-    return x[kept], y[kept], kept
+    kept = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    axes.plot(x[kept], y[kept], clip_on=False, solid_joinstyle="round", **LOOKS[line.look])
+    if not line.tips or len(kept) > MOST_MARKS:
+        return []
+    sizes = np.full(len(x), 0.2) if line.sizes is None else np.asarray(line.sizes)
+    areas = (14 * np.sqrt(sizes)).clip(3) ** 2
+    found = []
+    for point in kept.tolist():
+        name = f"tip-{number}-{point}"
+        colour = LOOKS[line.look]["color"]
+        axes.scatter(
+            x[point], y[point], areas[point], colour, gid=name, clip_on=False, linewidths=0
+        )
+        found.append((name, str(line.tips[point])))
+    return found
 
 
-def _axis(
-    values: np.ndarray, limits: tuple[float, float] | None, start: float, end: float, whole: bool
-) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[Tick, ...]]:
-    """Return where values lie between `start` and `end`, and ticks."""
-    low, high = limits or (float(values.min()), float(values.max()))
-    ticks = MaxNLocator(5, integer=whole, steps=[1, 2, 5, 10]).tick_values(low, high)
-    if limits is None and not whole:  # an axis ends with a tick
-        low, high = float(ticks[0]), float(ticks[-1])
-    span = high - low or 1.0
+def _lay_out(axes: Axes, limits: tuple[float, float] | None, whole: bool) -> None:
+    """Set limits and ticks; an axis of values that are not limited ends with a tick."""
+    for axis, integer in ((axes.xaxis, whole), (axes.yaxis, False)):
+        locator = MaxNLocator(5, integer=integer, steps=[1, 2, 5, 10])
+        low, high = limits or tuple(axis.get_data_interval())
+        ticks = locator.tick_values(low, high)
+        ends = (low, high) if limits or integer else (ticks[0], ticks[-1])
+        if ends[0] == ends[1]:
+            ends = ends[0] - 0.5, ends[1] + 0.5
+        axis.set_ticks([tick for tick in ticks if ends[0] - 1e-9 <= tick <= ends[1] + 1e-9])
+        axis.set_view_interval(*ends, ignore=True)
+        axis.set_major_formatter("{x:.6g}")
+    axes.tick_params(left=False, bottom=False, labelcolor=COLOURS["muted"])
+    axes.grid(axis="y", color=COLOURS["line"], linewidth=1, clip_on=False)
+    axes.set_axisbelow(True)
+    axes.spines[:].set_visible(False)
 
-    def place(points: np.ndarray) -> np.ndarray:
-        return start + (points - low) / span * (end - start)
 
-    shown = [float(tick) for tick in ticks if low - span * 1e-6 <= tick <= high + span * 1e-6]
-    return place, tuple(Tick(round(float(place(np.array(t))), 1), f"{t:.6g}") for t in shown)
+def _for_the_page(svg: str, summary: str, tips: Sequence[tuple[str, str]]) -> Markup:
+    """Return a drawing that stands in a page, in its colours, with a title for each mark."""
+    text = _NOT_NEEDED.sub("", svg[svg.index("<svg") :])
+    for name, tip in tips:
+        text = text.replace(f'<g id="{name}">', f"<g><title>{escape(tip)}</title>", 1)
+    for name, colour in COLOURS.items():
+        text = text.replace(colour, f"var(--{name})")
+    return Markup(text.replace("<svg", f'<svg role="img" aria-label="{escape(summary)}"', 1))

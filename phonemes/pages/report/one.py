@@ -7,7 +7,7 @@ import pandas as pd
 
 from phonemes.inventory import phonetic_order
 from phonemes.pages.page import render
-from phonemes.pages.report import charts, text
+from phonemes.pages.report import text
 from phonemes.pages.report.charts import Chart, Line, chart
 from phonemes.pages.report.findings import findings
 from phonemes.pages.report.matrix import confusion_matrix, counts_of, groups_of
@@ -30,12 +30,6 @@ TOOLS: dict[str, object] = {  # for all templates of reports
     "number": text.number,
     "signed": text.signed,
     "percent": text.percent,
-    "width": charts.WIDTH,
-    "height": charts.HEIGHT,
-    "left": charts.LEFT,
-    "right": charts.RIGHT,
-    "top": charts.TOP,
-    "bottom": charts.BOTTOM,
     "frame_width": FRAME_WIDTH,
 }
 

@@ -21,7 +21,6 @@ from phonemes.corpus.audio.recordings import LAYOUTS
 from phonemes.errors import InputError
 from phonemes.features.log_mel import FeatureParams, samples_of
 from phonemes.features.sound import Sound, read_sound, resample
-from phonemes.pages.report.charts import Tick
 from phonemes.pages.report.run import Run
 from phonemes.schema import build
 from phonemes.scoring.predictions import FramePredictions, read_predictions
@@ -35,6 +34,13 @@ FRAME_WIDTH = 4  # units
 LETTER = 7  # units of a letter in a strip; a narrower phone has its name as a tip alone
 SOUND_RATE = 16_000  # Hz, at most
 CONFIDENCE_HEIGHT = 24  # units
+
+
+class Tick(NamedTuple):
+    """A tick of a time axis."""
+
+    place: float  # units of the drawing
+    text: str
 
 
 class Segment(NamedTuple):

@@ -1,59 +1,104 @@
-"""Points of a chart lie where their values are, between ticks at round numbers."""
+"""Points of a chart lie where their values are; the drawing has the colours of the page."""
+
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from phonemes.pages.report.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Line, chart
-
-
-def places(drawn):
-    return [tuple(map(float, pair.split(","))) for pair in drawn.points.split()]
+from phonemes.pages.report.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    MOST_MARKS,
+    RIGHT,
+    TOP,
+    WIDTH,
+    Line,
+    chart,
+)
 
 
 def drawing(*lines, **options):
     return chart("title", lines, "x", "y", "summary", **options)
 
 
+def tree(shown):
+    return ElementTree.fromstring(str(shown.svg).replace("xlink:href", "href"))
+
+
+def texts(shown):
+    return [element.text for element in tree(shown).iter("text")]
+
+
+def points(shown, colour="accent"):
+    """Return the places of the first line of a colour, in points of the drawing."""
+    for path in tree(shown).iter("path"):
+        if f"stroke: var(--{colour})" in path.get("style", "") and path.get("d", "").count("L"):
+            return [
+                tuple(map(float, pair)) for pair in re.findall(r"([\d.]+) ([\d.]+)", path.get("d"))
+            ]
+    raise AssertionError("there is no such line")
+
+
 def test_points_are_between_the_ticks_around_them():
     shown = drawing(Line("dev", "accent", [1, 2, 4], [0.2, 0.5, 1.0]))
-    ticks = {tick.text: tick.place for tick in shown.y_ticks}
-    assert list(ticks) == ["0.2", "0.4", "0.6", "0.8", "1"]
-    (_, first), (_, middle), (_, last) = places(shown.lines[0])
-    assert (first, last) == (ticks["0.2"], ticks["1"]) == (HEIGHT - BOTTOM, TOP)
-    assert middle == pytest.approx((ticks["0.4"] + ticks["0.6"]) / 2, abs=0.1)
-    x = [place for place, _ in places(shown.lines[0])]
-    assert x == pytest.approx([LEFT, LEFT + (WIDTH - RIGHT - LEFT) / 3, WIDTH - RIGHT], abs=0.1)
+    assert [text for text in texts(shown) if "." in text] == ["0.2", "0.4", "0.6", "0.8"]
+    first, middle, last = points(shown)
+    assert first == pytest.approx((LEFT, HEIGHT - BOTTOM), abs=0.1)
+    assert last == pytest.approx((WIDTH - RIGHT, TOP), abs=0.1)
+    x = LEFT + (WIDTH - RIGHT - LEFT) / 3
+    y = HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * 0.3 / 0.8
+    assert middle == pytest.approx((x, y), abs=0.1)
 
 
 def test_epochs_are_whole_numbers():
     shown = drawing(Line("dev", "accent", [1, 2], [0.2, 0.5]))
-    assert [tick.text for tick in shown.x_ticks] == ["1", "2"]
+    assert texts(shown)[:2] == ["1", "2"]
 
 
 def test_a_single_epoch_is_drawn():
     shown = drawing(Line("dev", "accent", [1], [0.5], tips=["epoch 1"]))
-    (mark,) = shown.lines[0].marks
-    assert mark.tip == "epoch 1"
-    assert np.isfinite([mark.x, mark.y]).all()
+    assert "<title>epoch 1</title>" in shown.svg
 
 
 def test_limits_hold_both_axes():
     shown = drawing(Line("even", "even", [0, 1], [0, 1]), limits=(0, 1), whole=False)
-    assert places(shown.lines[0]) == [(LEFT, HEIGHT - BOTTOM), (WIDTH - RIGHT, TOP)]
-    assert [tick.text for tick in shown.x_ticks] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    corners = [(LEFT, HEIGHT - BOTTOM), (WIDTH - RIGHT, TOP)]
+    assert np.allclose(points(shown, "muted"), corners, atol=0.1)
+    assert texts(shown)[:6] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
 
 
 def test_points_that_are_not_finite_are_left_out_with_their_tips():
     shown = drawing(Line("dev", "accent", [1, 2, 3], [0.5, np.nan, 0.7], tips=["a", "b", "c"]))
-    assert [mark.tip for mark in shown.lines[0].marks] == ["a", "c"]
+    assert re.findall("<title>(.)</title>", shown.svg) == ["a", "c"]
 
 
 def test_the_area_of_a_mark_is_its_size():
-    line = Line("dev", "accent", [1, 2], [0, 1], sizes=[1, 0.25], tips=["a", "b"])
-    large, small = drawing(line).lines[0].marks
-    assert large.radius == pytest.approx(2 * small.radius)
+    def extent(size):
+        shown = drawing(Line("dev", "accent", [1, 2], [0, 1], sizes=[1, size], tips=["a", "b"]))
+        paths = [path.get("d") for path in tree(shown).iter("path") if "C" in path.get("d", "")]
+        wide = [np.ptp([float(x) for x in re.findall(r"(-?[\d.]+) -?[\d.]+", d)]) for d in paths]
+        return max(wide), min(wide)
+
+    large, small = extent(0.25)
+    assert large == pytest.approx(2 * small, rel=0.01)
 
 
 def test_a_line_of_many_points_has_no_marks():
-    epochs = list(range(1, 201))
-    assert drawing(Line("dev", "accent", epochs, epochs, tips=["tip"] * 200)).lines[0].marks == ()
+    many = list(range(MOST_MARKS + 1))
+    assert "<title>" not in drawing(Line("dev", "accent", many, many, tips=["tip"] * 200)).svg
+
+
+def test_a_drawing_has_the_colours_of_the_page_and_text_that_is_text():
+    svg = str(
+        drawing(Line("dev", "accent", [1, 2], [0.2, 0.5]), Line("b", "second", [1, 2], [0, 1])).svg
+    )
+    assert "var(--accent)" in svg and "var(--text)" in svg and "var(--line)" in svg
+    assert not re.search("#a0000|http|<metadata", svg)
+    assert not re.search(r' id="(figure|axes|line2d|text)_', svg)
+
+
+def test_what_a_chart_says_is_escaped():
+    shown = chart("t", [Line("a", "accent", [1], [1], tips=["<b>"])], "x", "y", '"><script>')
+    assert "<script>" not in shown.svg and "&lt;b&gt;" in shown.svg
