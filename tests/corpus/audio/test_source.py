@@ -130,7 +130,7 @@ def test_a_recording_without_signal_is_named(tmp_path):
 
 def test_a_missing_library_is_an_error_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "soxr", None)
-    with pytest.raises(InputError, match=r"needs soxr .*run pip install -e '\.\[audio\]'"):
+    with pytest.raises(InputError, match=r"audio needs soxr .*; run `pip install 'phonemes"):
         open_source(tmp_path / "missing", AUDIO, FEATURES, jobs=1)
 
 
