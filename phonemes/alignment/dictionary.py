@@ -18,7 +18,7 @@ def read_lexicons(own: Path | None) -> Lexicon:
     Raises:
         InputError: one is missing or damaged.
     """
-    words = read_lexicon(own) if own else {}  # first, as a mistake in it is the user's to mend
+    words = read_lexicon(own) if own else {}  # first: the user can correct a mistake in it
     return read_cmudict() | words
 
 

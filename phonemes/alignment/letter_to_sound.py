@@ -19,7 +19,7 @@ from phonemes.corpus.synthetic.espeak import MNEMONICS
 from phonemes.errors import InputError
 from phonemes.inventory import VOWELS
 
-# What espeak-ng 1.52 writes for en-us besides the mnemonics by which it is asked to speak.
+# What espeak-ng 1.52 writes for en-us in addition to the mnemonics by which it is asked to speak.
 _VARIANTS = {
     "0": "AA", "A": "AA", "A@": "AA R", "A~": "AA N", "aa": "AE", "@2": "AH", "@5": "AH",
     "@-": "AH", "a#": "AH", "@L": "AH L", "n-": "AH N", "O": "AO", "O2": "AO", "O@": "AO R",

@@ -1,4 +1,4 @@
-"""The text of a recording, in a file beside it.
+"""The text of a recording, in a file next to it.
 
     NAME.txt, NAME.lab        what is said in NAME.wav
     SPEAKER-CHAPTER.trans.txt  LibriSpeech: a line for each recording of the folder, "NAME TEXT"
@@ -44,7 +44,7 @@ def read_text(path: Path) -> Text:
 
 
 def text_of(sound: Path) -> Text | None:
-    """Return the text of a recording, None where there is none beside it.
+    """Return the text of a recording, None where there is none next to it.
 
     Raises:
         InputError: as `read_text`; or a line of a .trans.txt is damaged.
@@ -65,7 +65,7 @@ def texts_of(sounds: Iterable[Path]) -> Iterator[Text | InputError]:
         try:
             yield text_of(sound) or InputError(
                 f"{sound} has no text: expected {sound.stem}.txt, {sound.stem}.lab or a line of a "
-                ".trans.txt beside it"
+                ".trans.txt next to it"
             )
         except InputError as error:
             yield error

@@ -55,7 +55,7 @@ def align(
     """Find when the words of a text, and their phonemes, are spoken.
 
     TEXT is what is said in SOUND, in English. Without it, and for each recording of a FOLDER, it
-    is in NAME.txt or NAME.lab beside NAME.wav, or in LibriSpeech's .trans.txt. Words that neither
+    is in NAME.txt or NAME.lab next to NAME.wav, or in LibriSpeech's .trans.txt. Words that neither
     CMUdict nor --lexicon has are spelled by espeak-ng and listed at the end. A text that was not
     spoken is refused, from the word on at which it goes wrong. A folder goes on after a recording
     that fails, and lists those at the end.
@@ -126,7 +126,7 @@ def jobs_of(
         raise InputError(f"there is no recording {source}")
     if text is not None and source.is_dir():
         raise InputError(
-            f"{source} is a folder: its texts lie beside its recordings; leave out {text}"
+            f"{source} is a folder: its texts lie next to its recordings; leave out {text}"
         )
     found = [*jobs([str(source)], formats, out)]
     if missing:

@@ -9,7 +9,7 @@ FORMATS = "textgrid, csv, json, ctm, mlf, png, html; several with commas."
 out = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write to. Without: beside the recording.",
+    help="Folder to write to. Without: next to the recording.",
 )
 model = click.option(
     "--model",

@@ -59,7 +59,7 @@ def recording_page(
         transcript: with its track.
         samples: (S,) in [-1, 1].
         rate: Hz.
-        reference: tiers to show beside the transcript and, where they hold phonemes, to compare.
+        reference: tiers to show next to the transcript and, where they hold phonemes, to compare.
 
     Raises:
         ValueError: the transcript has no track.

@@ -1,4 +1,4 @@
-"""Reference tiers beside a transcript, and during how much of the time the two agree.
+"""Reference tiers next to a transcript, and during how much of the time the two agree.
 
 A tier is compared if all its labels are ARPAbet or TIMIT phones or spellings of silence, at
 least one of them a phoneme. Case and stress do not count, noise counts as silence, and

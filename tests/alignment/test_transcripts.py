@@ -1,4 +1,4 @@
-"""The text of a recording is found beside it."""
+"""The text of a recording is found next to it."""
 
 import pytest
 

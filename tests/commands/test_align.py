@@ -31,7 +31,7 @@ def align(*arguments):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Enter a folder with four recordings, whose texts lie beside them in each of the ways."""
+    """Enter a folder with four recordings, whose texts lie next to them in each of the ways."""
     monkeypatch.chdir(tmp_path)
     paths = [tmp_path / name for name in ("a.wav", "b/b.flac", "c/1-2-0001.wav", "c/1-2-0002.wav")]
     texts = [" ".join(sentence.words) for sentence in write(*paths)]
@@ -58,7 +58,7 @@ def test_a_text_is_aligned_with_its_recording(folder, capsys):
 
 def test_praat_reads_both_tiers_with_the_same_times(folder):
     parselmouth = pytest.importorskip("parselmouth")
-    assert align("a.wav") == 0  # the text beside it
+    assert align("a.wav") == 0  # the text next to it
     grid = parselmouth.read(str(folder / "a.TextGrid"))
 
     def tier(number):
@@ -112,7 +112,7 @@ def test_a_folder_goes_on_after_what_fails_and_lists_it(folder, capsys):
     first, *failed = ended.splitlines()
     assert first == "error: 3 of 4 recordings failed:"
     assert failed[0] == (
-        f"  {folder}/a.wav has no text: expected a.txt, a.lab or a line of a .trans.txt beside it"
+        f"  {folder}/a.wav has no text: expected a.txt, a.lab or a line of a .trans.txt next to it"
     )
     assert failed[1].startswith(f"  cannot read {folder}/b/b.flac: ")
     assert failed[2].startswith(
@@ -169,7 +169,7 @@ def test_pronunciations_of_ones_own_are_taken(folder):
     [
         (("none.wav",), "there is no recording none.wav"),
         (("a.wav", "none.txt"), "cannot read the text none.txt: "),
-        ((".", "a.txt"), ". is a folder: its texts lie beside its recordings; leave out a.txt"),
+        ((".", "a.txt"), ". is a folder: its texts lie next to its recordings; leave out a.txt"),
         (("a.wav", "--to", "srt"), "--to srt: no such format"),
         (("a.wav", "--to", ""), "--to names no format"),
         (("a.wav", "--lexicon", "none.dict"), "cannot read the lexicon none.dict"),

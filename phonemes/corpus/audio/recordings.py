@@ -184,7 +184,7 @@ def _aligned(
 
 
 def _ways_to_align(unaligned: list[Recording], audio: AudioParams, path: Path) -> str:
-    """Return how texts beside recordings become alignments; "" where there are none."""
+    """Return how texts next to recordings become alignments; "" where there are none."""
     texts = texts_of(each.audio for each in unaligned)
     if audio.transcripts == "align" or not any(isinstance(text, Text) for text in texts):
         return ""
