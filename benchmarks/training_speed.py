@@ -61,7 +61,8 @@ UTTERANCE = 315  # frames, about
 DEV = 4096  # frames to score after an epoch, which is not measured
 DISTORTIONS = AugmentParams(
     mel_scale=0.12, mel_shift=1.5, time_warp=0.15, gain=0.2, spectral_tilt=0.3, noise=0.2,
-    time_masks=2, time_mask_width=10, band_masks=2, band_mask_width=6,
+    time_masks=2, time_mask_width=10, band_masks=2, band_mask_width=6, equalizer=0.0,
+    background=0.0,
 )  # fmt: skip
 
 

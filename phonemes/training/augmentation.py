@@ -9,8 +9,9 @@ Frames are normalized before: 0 is a band's mean, 1 its standard deviation. Voic
 axis is scaled and shifted, as a vocal tract of another length would (Jaitly and Hinton,
 2013, "Vocal Tract Length Perturbation (VTLP) improves speech recognition"). Pace: the time
 axis is scaled about the middle (cf. Ko et al., 2015, "Audio augmentation for speech
-recognition"). Room and microphone: level, slope over the bands, and noise. Masks over time
-and bands: Park et al. (2019), "SpecAugment", arXiv 1904.08779.
+recognition"). Room and microphone: level, slope and a smooth curve over the bands, noise, and
+a stationary noise whose power adds to that of speech. Masks over time and bands: Park et al.
+(2019), "SpecAugment", arXiv 1904.08779.
 
 On a GPU the fused step does the same while it gathers a batch (phonemes/training/fused).
 """
@@ -36,6 +37,23 @@ class Draw(IntEnum):
     MASKS = 5  # the first of them; two a mask, its width and its place: time masks, then band masks
 
 
+class Room(IntEnum):
+    """What the random numbers after those of the masks are for, counted from there."""
+
+    EQUALIZER = 0  # the first of three, one a cosine
+    BACKGROUND = 3  # whether there is any
+    BACKGROUND_LEVEL = 4
+    BACKGROUND_SLOPE = 5
+
+
+COSINES = range(2, 5)  # half periods of each over the mel axis; a level has 0, a slope about 1
+# levels of background noise in the middle band, and its slope, in standard deviations from a
+# band's mean, of which each is about NATS of log power
+BACKGROUND_LEVELS = (-3.0, -0.3)
+BACKGROUND_SLOPE = 0.5
+NATS = 2.5
+
+
 class Draws(NamedTuple):
     """What is drawn for each window of a batch."""
 
@@ -45,6 +63,12 @@ class Draws(NamedTuple):
 
 def draws(augment: AugmentParams) -> int:
     """Return how many random numbers a window needs."""
+    room = Room.BACKGROUND_SLOPE + 1 if augment.equalizer > 0 or augment.background > 0 else 0
+    return first_of_room(augment) + room
+
+
+def first_of_room(augment: AugmentParams) -> int:
+    """Return the column that those of `Room` are counted from."""
     return Draw.MASKS + 2 * (augment.time_masks + augment.band_masks)
 
 
@@ -95,8 +119,16 @@ def distort(windows: Tensor, augment: AugmentParams, drawn: Draws) -> Tensor:
         )
         where = band * (1 + scale) + shift
         windows = windows @ _interpolation(where, bands).to(dtype).transpose(1, 2)
+    room = drawn.uniform[:, first_of_room(augment) :, None, None]  # (B, 6, 1, 1) as in `Room`
+    slope = 2 * band / max(bands - 1, 1) - 1
+    if augment.background > 0:
+        windows = _with_background(windows, augment.background, room, slope)
+    if augment.equalizer > 0:
+        cosines = torch.arange(COSINES.start, COSINES.stop, device=device)[:, None]
+        waves = torch.cos(cosines * math.pi * (band + 0.5) / bands)  # (3, C)
+        heights = 2 * room[:, Room.EQUALIZER : Room.EQUALIZER + len(COSINES), 0, 0] - 1  # (B, 3)
+        windows = windows + (augment.equalizer * heights @ waves)[:, None].to(dtype)
     if augment.gain > 0 or augment.spectral_tilt > 0:
-        slope = 2 * band / max(bands - 1, 1) - 1
         level = (
             augment.gain * signed[:, Draw.GAIN]
             + augment.spectral_tilt * signed[:, Draw.SPECTRAL_TILT] * slope
@@ -118,6 +150,19 @@ def distort(windows: Tensor, augment: AugmentParams, drawn: Draws) -> Tensor:
             windows = windows * (kept[:, :, None] if axis is time else kept[:, None])
             first += 2 * masks
     return windows
+
+
+def _with_background(windows: Tensor, share: float, room: Tensor, slope: Tensor) -> Tensor:
+    """Return windows, (B, W, C), a share of them with stationary noise.
+
+    Its power is added to that of speech: of two log powers, the logarithm of their sum.
+    """
+    lowest, highest = BACKGROUND_LEVELS
+    level = lowest + (highest - lowest) * room[:, Room.BACKGROUND_LEVEL]  # (B, 1, 1)
+    level = level + BACKGROUND_SLOPE * (2 * room[:, Room.BACKGROUND_SLOPE] - 1) * slope
+    level = level.to(windows.dtype)
+    noisy = torch.logaddexp(NATS * windows, NATS * level) / NATS
+    return torch.where(room[:, Room.BACKGROUND] < share, noisy, windows)
 
 
 def _interpolation(where: Tensor, count: int) -> Tensor:

@@ -22,6 +22,8 @@ class AugmentParams:
     time_mask_width: Annotated[int, Number(1, 2001)]
     band_masks: Annotated[int, Number(0, 10, usual=(0, 5))]
     band_mask_width: Annotated[int, Number(1, 1000)]
+    equalizer: Annotated[float, Number(0, 10, usual=(0, 1))]
+    background: Annotated[float, Number(0, 1)]
 
     def any(self) -> bool:
         """Return whether anything is on."""
@@ -31,7 +33,8 @@ class AugmentParams:
 
 UNDISTORTED = AugmentParams(
     mel_scale=0.0, mel_shift=0.0, time_warp=0.0, gain=0.0, spectral_tilt=0.0, noise=0.0,
-    time_masks=0, time_mask_width=1, band_masks=0, band_mask_width=1,
+    time_masks=0, time_mask_width=1, band_masks=0, band_mask_width=1, equalizer=0.0,
+    background=0.0,
 )  # fmt: skip
 
 

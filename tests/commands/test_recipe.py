@@ -83,11 +83,19 @@ def test_a_recipe_that_extends_another_states_only_what_differs(name):
 EDITIONS = {"s22": (13, 71), "s24": (28, 40), "f24": (28, 40)}
 
 
-def test_a_recipe_with_a_limit_of_parameters_is_that_of_an_edition():
-    limited = {
-        name for name in RECIPES if "max_parameters" in str(read_recipe(name, folder=FOLDER))
+def test_a_recipe_with_a_limit_of_parameters_is_for_the_course():
+    limits = {
+        name: read_recipe(name, folder=FOLDER)["model"].get("max_parameters") for name in NETWORKS
     }
-    assert limited == {"s24", "f24"}
+    assert {name for name, limit in limits.items() if limit} == {"s24", "f24", "legal"}
+
+
+@pytest.mark.parametrize(("bands", "phonemes"), [(40, 71), (28, 40)])
+def test_the_legal_network_keeps_to_the_limit_of_the_course(tmp_path, bands, phonemes):
+    set_params(read_recipe("legal", folder=FOLDER), tmp_path)
+    params = load(tmp_path / "params.yaml")
+    require_size(params.fit, params.stacking, bands, phonemes)
+    assert params.model.max_parameters < 20_000_000
 
 
 @pytest.mark.parametrize("name", EDITIONS)

@@ -1,15 +1,20 @@
 """Each window is distorted on its own, as asked, and its middle frame stays in the middle."""
 
+import math
+
 import pytest
 import torch
 from helpers import changed
 
 from phonemes.training.augmentation import (
+    NATS,
     Draw,
     Draws,
+    Room,
     distort,
     draw,
     draws,
+    first_of_room,
     reached_context,
     warped_targets,
 )
@@ -59,11 +64,11 @@ def test_without_augmentation_windows_stay_as_they_are(tiny, windows):
     "name",
     [
         "mel_scale", "mel_shift", "time_warp", "gain", "spectral_tilt", "noise", "time_masks",
-        "band_masks",
+        "band_masks", "equalizer", "background",
     ],
 )  # fmt: skip
 def test_every_distortion_alone_changes_every_window_in_its_own_way(name):
-    augment = augmented(**{name: 2 if "masks" in name else 0.3})
+    augment = augmented(**{name: {"background": 1.0}.get(name, 2 if "masks" in name else 0.3)})
     torch.manual_seed(0)
     same = torch.randn(1, WIDTH, BANDS).expand(BATCH, -1, -1)
     result = distorted(same, augment)
@@ -103,6 +108,31 @@ def test_level_and_slope_are_added_as_drawn(windows):
     torch.testing.assert_close(added, expected.expand_as(windows), atol=1e-5, rtol=0)
 
 
+def test_a_smooth_curve_over_the_bands_is_added_as_drawn(windows):
+    augment = augmented(equalizer=0.3, band_masks=1, band_mask_width=1)
+    first = first_of_room(augment)
+    drawn = chosen(augment, {first: 1.0, first + 2: 0.25, Draw.MASKS: 0.0})  # a mask of no band
+    added = distort(windows, augment, drawn) - windows
+    middles = (torch.arange(BANDS) + 0.5) / BANDS
+    expected = 0.3 * torch.cos(2 * math.pi * middles) - 0.15 * torch.cos(4 * math.pi * middles)
+    torch.testing.assert_close(added, expected.expand_as(windows), atol=1e-5, rtol=0)
+
+
+def test_background_noise_adds_to_the_power_of_a_share_of_the_windows(windows):
+    augment = augmented(background=0.4)
+    drawn = draw(augment, windows)
+    room = drawn.uniform[:, first_of_room(augment) :, None, None].double()
+    noisy = room[:, Room.BACKGROUND, 0, 0] < 0.4
+    result = distort(windows, augment, drawn)
+    assert torch.equal(result[~noisy], windows[~noisy])
+    assert 0.3 < noisy.float().mean() < 0.5
+    slope = torch.linspace(-1, 1, BANDS)
+    level = -3 + 2.7 * room[:, Room.BACKGROUND_LEVEL]
+    level = level + 0.5 * (2 * room[:, Room.BACKGROUND_SLOPE] - 1) * slope
+    power = torch.exp(NATS * windows.double()) + torch.exp(NATS * level)
+    torch.testing.assert_close(result[noisy], (power.log() / NATS)[noisy].float())
+
+
 def test_noise_has_the_standard_deviation_asked_for(windows):
     noise = distorted(windows, augmented(noise=0.3)) - windows
     assert abs(noise.std() - 0.3) < 0.01
@@ -131,7 +161,7 @@ def test_masks_wider_than_the_window_zero_all_of_it_at_most(windows):
 def test_windows_of_one_frame_and_one_band_can_be_distorted():
     augment = augmented(
         mel_scale=0.2, mel_shift=1, time_warp=0.3, gain=0.1, spectral_tilt=0.1, noise=0.1,
-        time_masks=1, band_masks=1,
+        time_masks=1, band_masks=1, equalizer=0.1, background=0.5,
     )  # fmt: skip
     assert distorted(torch.ones(BATCH, 1, 1), augment).isfinite().all()
 

@@ -9,7 +9,8 @@ import triton.language as tl
 from torch import Tensor
 
 from phonemes.inference.windows import DeviceSplit
-from phonemes.training.augmentation import Draw
+from phonemes.training import augmentation
+from phonemes.training.augmentation import COSINES, Draw, Room
 from phonemes.training.fused.random import hash32, step_key, uniform
 from phonemes.training.params import AugmentParams
 
@@ -21,6 +22,16 @@ TIME_WARP = tl.constexpr(int(Draw.TIME_WARP))
 GAIN = tl.constexpr(int(Draw.GAIN))
 SPECTRAL_TILT = tl.constexpr(int(Draw.SPECTRAL_TILT))
 MASKS = tl.constexpr(int(Draw.MASKS))
+EQUALIZER = tl.constexpr(int(Room.EQUALIZER))
+FIRST_COSINE = tl.constexpr(COSINES.start)
+AFTER_COSINES = tl.constexpr(COSINES.stop)
+BACKGROUND = tl.constexpr(int(Room.BACKGROUND))
+BACKGROUND_LEVEL = tl.constexpr(int(Room.BACKGROUND_LEVEL))
+BACKGROUND_SLOPE = tl.constexpr(int(Room.BACKGROUND_SLOPE))
+LOWEST = tl.constexpr(augmentation.BACKGROUND_LEVELS[0])
+HIGHEST = tl.constexpr(augmentation.BACKGROUND_LEVELS[1])
+SLOPE = tl.constexpr(augmentation.BACKGROUND_SLOPE)
+NATS = tl.constexpr(augmentation.NATS)
 
 
 @triton.jit
@@ -74,11 +85,25 @@ def warped(
 
 
 @triton.jit
+def with_background(value, band, key, row, share, BANDS: tl.constexpr, ROOM: tl.constexpr):
+    """Return values, those of a share of the rows with stationary noise."""
+    level = uniform(key, row, ROOM + BACKGROUND_LEVEL) * (HIGHEST - LOWEST) + LOWEST
+    slope = (2 * uniform(key, row, ROOM + BACKGROUND_SLOPE) - 1) * SLOPE
+    level += slope * (band * (2.0 / max(BANDS - 1, 1)) - 1)
+    above = value - level
+    louder = tl.log(1 + tl.exp(-tl.abs(above) * NATS)) / NATS  # than the louder of the two
+    noisy = tl.maximum(above, 0.0) + level + louder
+    return tl.where(uniform(key, row, ROOM + BACKGROUND) < share, noisy, value)
+
+
+@triton.jit
 def distorted(
     source, time, first, key, row, mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise,
-    time_mask_width, band_mask_width, BANDS: tl.constexpr, LENGTH: tl.constexpr, G: tl.constexpr,
+    time_mask_width, band_mask_width, equalizer, background, BANDS: tl.constexpr,
+    LENGTH: tl.constexpr, G: tl.constexpr,
     WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
-    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, CURVE: tl.constexpr,
+    NOISY: tl.constexpr,
 ):  # fmt: skip
     """Return distorted values of windows, rows (R, 1, 1), at times (U, 1), G bands from `first`.
 
@@ -89,6 +114,13 @@ def distorted(
     value = warped(
         source, time, first, key, row, mel_scale, mel_shift, time_warp, BANDS, LENGTH, G, WARP
     )
+    room: tl.constexpr = MASKS + 2 * (TIME_MASKS + BAND_MASKS)
+    if NOISY:
+        value = with_background(value, band, key, row, background, BANDS, room)
+    if CURVE:
+        for cosine in tl.static_range(FIRST_COSINE, AFTER_COSINES):
+            height = 2 * uniform(key, row, room + EQUALIZER + cosine - FIRST_COSINE) - 1
+            value += equalizer * height * tl.cos((cosine * 3.14159265358979 / BANDS) * (band + 0.5))
     if COLOR:
         level = gain * (2 * uniform(key, row, GAIN) - 1)
         slope = spectral_tilt * (2 * uniform(key, row, SPECTRAL_TILT) - 1)
@@ -113,12 +145,13 @@ def distorted(
 def gather_kernel(
     frames, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
     mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise, time_mask_width,
-    band_mask_width, firsts, counts,
+    band_mask_width, equalizer, background, firsts, counts,
     BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
     STORED: tl.constexpr, TARGETS: tl.constexpr, R: tl.constexpr, U: tl.constexpr,
     G: tl.constexpr,
     AUGMENT: tl.constexpr, WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
-    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, MOVE: tl.constexpr,
+    TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, CURVE: tl.constexpr,
+    NOISY: tl.constexpr, MOVE: tl.constexpr,
 ):  # fmt: skip
     """Copy the windows and targets of the batch under the cursor; count the step.
 
@@ -165,8 +198,8 @@ def gather_kernel(
                 one = distorted(
                     source, tl.minimum(time + member, LENGTH - 1), first, key, rows,
                     mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise,
-                    time_mask_width, band_mask_width, BANDS, LENGTH, G, WARP, COLOR, NOISE,
-                    TIME_MASKS, BAND_MASKS,
+                    time_mask_width, band_mask_width, equalizer, background, BANDS, LENGTH, G,
+                    WARP, COLOR, NOISE, TIME_MASKS, BAND_MASKS, CURVE, NOISY,
                 )  # fmt: skip
                 value += tl.where(member < count, one, 0.0)
             value = value / count
@@ -221,11 +254,12 @@ def gather(
         split.windows, split.starts, split.labels, order, cursor, epoch, steps, windows, targets,
         batch, salt, augment.mel_scale, augment.mel_shift, augment.time_warp, augment.gain,
         augment.spectral_tilt, augment.noise, augment.time_mask_width, augment.band_mask_width,
-        pooling.firsts, pooling.counts, bands, split.windows.shape[1] // bands, windows.shape[1],
-        pooling.most, split.labels[0].numel(), targets.shape[1], *TILE, math.gcd(8, bands),
-        AUGMENT=augment.any(),
+        augment.equalizer, augment.background, pooling.firsts, pooling.counts, bands,
+        split.windows.shape[1] // bands, windows.shape[1], pooling.most, split.labels[0].numel(),
+        targets.shape[1], *TILE, math.gcd(8, bands), AUGMENT=augment.any(),
         WARP=augment.mel_scale + augment.mel_shift + augment.time_warp > 0,
         COLOR=augment.gain + augment.spectral_tilt > 0,
         NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks, BAND_MASKS=augment.band_masks,
+        CURVE=augment.equalizer > 0, NOISY=augment.background > 0,
         MOVE=augment.time_warp > 0, num_warps=WARPS,
     )  # fmt: skip

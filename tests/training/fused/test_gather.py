@@ -32,6 +32,7 @@ EPOCH, SALT = 5, 0x12345678
 ALL = {
     "mel_scale": 0.2, "mel_shift": 1.5, "time_warp": 0.3, "gain": 0.2, "spectral_tilt": 0.3,
     "noise": 0.2, "time_masks": 1, "time_mask_width": 3, "band_masks": 1, "band_mask_width": 2,
+    "equalizer": 0.3, "background": 0.5,
 }  # fmt: skip
 
 
@@ -117,6 +118,9 @@ def check(change, bands, k, widths=None, targets=1, dtype=torch.float32):
         {"time_masks": 2, "time_mask_width": 4},
         {"band_masks": 2, "band_mask_width": 3},
         {"time_masks": 4, "time_mask_width": 1, "band_masks": 3, "band_mask_width": 1},
+        {"equalizer": 0.5},
+        {"background": 0.5},
+        {"background": 1.0, "band_masks": 1, "band_mask_width": 3},
         ALL,
     ],
     ids=lambda change: "-".join(change),
