@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from benchmarks.settings import RECIPES
 from benchmarks.studies import STUDIES, Row, rows
-from phonemes.commands.recipe import read_recipe
 from phonemes.context import DataParams, window_starts
 from phonemes.decoding.phone_model import SmoothParams, phone_model
 from phonemes.decoding.smoothing import Smoothing
@@ -36,6 +35,7 @@ from phonemes.model.phone_counts import count_phones
 from phonemes.model.store import Model, TrainedNetwork
 from phonemes.normalize import NormalizeParams, group_utterances, normalized, split_statistics
 from phonemes.params import Params
+from phonemes.recipes import read_recipe
 from phonemes.storage.layout import CORPUS, Frames, HostSplit, Labels
 from phonemes.storage.read import (
     read_frames,
