@@ -1,0 +1,150 @@
+"""Train one network of a search, by the train stage's own functions.
+
+Several may be trained at once on a GPU, each by a thread and on a stream of its own. Getting a
+network ready, which seeds torch's random state and records the step, is done by one thread at a
+time. What a recorded step draws, such as dropout, comes from a random state of its own: results
+are those of trainings one after the other. cuBLAS has a workspace for each thread, so that
+recorded steps of two threads never share one.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from phonemes.inference.classify import classify
+from phonemes.inference.windows import DeviceSplit
+from phonemes.model.size import parameter_count
+from phonemes.model.store import TrainedNetwork
+from phonemes.params import Params
+from phonemes.search.resident import Resident
+from phonemes.training.loop import Batches, Epoch, Run, epochs
+from phonemes.training.profile import record
+
+_READY = threading.Lock()
+
+
+class StoppedError(Exception):
+    """The search is over before the training is."""
+
+
+class Trained(NamedTuple):
+    """What became of a training that was not stopped."""
+
+    choosing: float  # accuracy on the half that the epoch was chosen on
+    reporting: float  # accuracy on the other half, of the same epoch
+    epoch: int  # that was kept
+    epochs: int  # that were trained
+    parameters: int
+    seconds: float  # of all epochs, with scoring them
+    seconds_beside: float  # of getting ready, and of scoring the reporting half
+    network: TrainedNetwork
+
+
+def train(
+    resident: Resident,
+    params: Params,
+    stopped: Callable[[], bool],
+    go_on: Callable[[Epoch], bool],
+) -> Trained:
+    """Train a network until its last epoch, or the first one after which it shall not go on.
+
+    Args:
+        resident: frames.
+        params: all parameters.
+        stopped: whether the search is over; asked before every step.
+        go_on: told of every epoch, says whether there shall be another one.
+
+    Raises:
+        StoppedError: the search was over before the training.
+        InputError: the parameters cannot be trained with.
+        DivergedError: the loss is no longer a finite number.
+    """
+    began = time.perf_counter()
+    with _READY, _random_state_of_its_own(resident.device):
+        run, reporting = resident.new_run(params)
+        record(run)
+    run.batches = Stoppable(run.batches, stopped)
+    try:
+        started = time.perf_counter()
+        for epoch in epochs(run, progress=False, lines=False):
+            if not go_on(epoch):
+                break
+        ended = time.perf_counter()
+        accuracy = _accuracy(run, reporting)
+    finally:  # a GPU may still read and write what is freed next
+        if resident.device.type == "cuda":
+            torch.cuda.current_stream(resident.device).synchronize()
+    assert run.best is not None
+    return Trained(
+        run.best.dev_accuracy,
+        accuracy,
+        run.best.epoch,
+        len(run.history),
+        parameter_count([run.classifier.architecture]),
+        ended - started,
+        started - began + time.perf_counter() - ended,
+        run.trained,
+    )
+
+
+class Stoppable:
+    """Batches that end a training where the search is over."""
+
+    def __init__(self, batches: Batches, stopped: Callable[[], bool]) -> None:
+        self.split, self.count, self.blocks = batches.split, batches.count, batches.blocks
+        self.generator = batches.generator
+        self._batches, self._stopped = batches, stopped
+
+    def begin(self, epoch: int, order: Tensor) -> None:
+        """Start an epoch; see `Batches`."""
+        self._batches.begin(epoch, order)
+
+    def before(self, step: int) -> None:
+        """Have the frames of a step ready.
+
+        Raises:
+            StoppedError: the search is over.
+        """
+        if self._stopped():
+            raise StoppedError
+        self._batches.before(step)
+
+
+def _accuracy(run: Run, split: DeviceSplit) -> float:
+    """Return the accuracy of the kept epoch's network on a split."""
+    run.classifier.network.load_state_dict(run.best_state)
+    scores = classify(run.classifier, split, run.dtype)
+    assert split.labels is not None
+    return (scores.predicted == split.labels).sum().item() / len(split.starts)
+
+
+def stream_of_its_own(device: torch.device) -> AbstractContextManager:
+    """Return a context for a thread that trains: on a GPU, it works on a stream of its own.
+
+    Its priority sets it apart from the streams that steps are recorded on, which torch hands
+    out again after some: what another thread launched there would be recorded too.
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.cuda.stream(torch.cuda.Stream(device, priority=-1))
+
+
+@contextmanager
+def _random_state_of_its_own(device: torch.device) -> Iterator[None]:
+    """Have steps that are recorded inside draw from a state that no other step draws from."""
+    if device.type != "cuda":
+        yield
+        return
+    index = torch.cuda.current_device() if device.index is None else device.index
+    generator = torch.cuda.default_generators[index]
+    shared = generator.graphsafe_get_state()
+    generator.graphsafe_set_state(generator.clone_state())
+    try:
+        yield
+    finally:
+        generator.graphsafe_set_state(shared)
