@@ -222,7 +222,7 @@ def parallel_coordinates(found: Found) -> Markup:
     axes = [
         axis_of(name, column)
         for name, column in columns.items()
-        if len({str(value) for value in column}) > 1
+        if len({str(value) for value in column if value is not None}) > 1
     ][: MOST_AXES - 1]
     axes.append(axis_of("accuracy", [trial.record.choosing for trial in order]))
     best = max(1, round(BEST_SHARE * len(order)))
@@ -274,7 +274,9 @@ def axis_of(name: str, column: Sequence[Any]) -> Axis:
     span = scale(high) - scale(low) or 1.0
     places = [math.nan if v is None else (scale(v) - scale(low)) / span for v in column]
     middle = math.sqrt(low * high) if log else (low + high) / 2
-    ticks = [(0.0, f"{low:.3g}"), (0.5, f"{middle:.3g}"), (1.0, f"{high:.3g}")]
+    ticks = [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
+    if log or isinstance(low, float) or middle.is_integer():
+        ticks.insert(1, (0.5, f"{middle:.3g}"))
     return Axis(name, ticks, places)
 
 

@@ -108,6 +108,7 @@ def recipe(space: Space, best: Trial, finals: Sequence[Final], name: str) -> str
     file = StringIO()
     writer: Any = YAML(typ="safe")
     writer.default_flow_style = None  # lists on one line
+    writer.width = 98
     writer.sort_base_mapping_type_on_output = False
     writer.dump(kept, file)
     return "".join(f"# {line}\n" for line in lines) + file.getvalue()

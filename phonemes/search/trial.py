@@ -36,12 +36,11 @@ class Trained(NamedTuple):
     """What became of a training that was not stopped."""
 
     choosing: float  # accuracy on the half that the epoch was chosen on
-    reporting: float  # accuracy on the other half, of the same epoch
+    reporting: float | None  # accuracy on the other half, of the same epoch; None: ended early
     epoch: int  # that was kept
     epochs: int  # that were trained
     parameters: int
-    seconds: float  # of all epochs, with scoring them
-    seconds_beside: float  # of getting ready, and of scoring the reporting half
+    seconds: float  # of all epochs, and of scoring both halves
     network: TrainedNetwork
 
 
@@ -64,18 +63,15 @@ def train(
         InputError: the parameters cannot be trained with.
         DivergedError: the loss is no longer a finite number.
     """
-    began = time.perf_counter()
     with _READY, _random_state_of_its_own(resident.device):
         run, reporting = resident.new_run(params)
         record(run)
     run.batches = Stoppable(run.batches, stopped)
     try:
         started = time.perf_counter()
-        for epoch in epochs(run, progress=False, lines=False):
-            if not go_on(epoch):
-                break
-        ended = time.perf_counter()
-        accuracy = _accuracy(run, reporting)
+        whole = all(go_on(epoch) for epoch in epochs(run, progress=False, lines=False))
+        accuracy = _accuracy(run, reporting) if whole else None
+        seconds = time.perf_counter() - started
     finally:  # a GPU may still read and write what is freed next
         if resident.device.type == "cuda":
             torch.cuda.current_stream(resident.device).synchronize()
@@ -86,8 +82,7 @@ def train(
         run.best.epoch,
         len(run.history),
         parameter_count([run.classifier.architecture]),
-        ended - started,
-        started - began + time.perf_counter() - ended,
+        seconds,
         run.trained,
     )
 
