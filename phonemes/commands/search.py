@@ -89,9 +89,10 @@ def search(
     running = open_search(space, name, plan)
     click.echo(running.about())
     interrupted = _search(running, plan, began)
-    if seeds and not interrupted:
-        interrupted = _retrain(running, winners, seeds)
-    _write(running)
+    with running.alone():
+        if seeds and not interrupted:
+            interrupted = _retrain(running, winners, seeds)
+        _write(running)
     if interrupted:
         click.echo("interrupted; the same command goes on")
         raise SystemExit(INTERRUPTED)

@@ -148,6 +148,12 @@ class Search:
 
         return self._in_threads(work, look)
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no other process trains winners or writes results, and have none begin."""
+        with FileLock(self.folder / ".results.lock"):
+            yield
+
     def _in_threads(self, work: Callable[[], None], look: Callable[[], None]) -> bool:
         """Have threads work to the end; return whether somebody interrupted them."""
 
