@@ -211,8 +211,11 @@ class Axis(NamedTuple):
     places: list[float]  # of each trial, NaN where it has no value
 
 
-def parallel_coordinates(found: Found) -> Markup:
-    """Return a line for each complete trial through its values, the best ones in colour."""
+def parallel_coordinates(found: Found) -> Markup | None:
+    """Return a line for each complete trial through its values, the best ones in colour.
+
+    None where all have the same values.
+    """
     order = ranked(found.trials)[::-1]  # the best are drawn last
     rows = [_numbers(trial.record.values) for trial in order]
     first = [name.rsplit(".", 1)[0] if name.count(".") > 1 else name for name in found.importances]
@@ -224,6 +227,8 @@ def parallel_coordinates(found: Found) -> Markup:
         for name, column in columns.items()
         if len({str(value) for value in column if value is not None}) > 1
     ][: MOST_AXES - 1]
+    if not axes:
+        return None
     axes.append(axis_of("accuracy", [trial.record.choosing for trial in order]))
     best = max(1, round(BEST_SHARE * len(order)))
     groups = {"muted": slice(0, len(order) - best), "accent": slice(len(order) - best, None)}

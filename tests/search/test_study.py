@@ -45,7 +45,7 @@ def curves(search):
 # What is drawn and trained
 
 
-def test_the_same_seed_draws_and_finds_the_same_and_another_seed_does_not(project):
+def test_the_same_seed_draws_and_finds_the_same_and_another_seed_does_not(search_project):
     first, second, other = (
         searched(name, seed=seed, trials=25) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
@@ -54,26 +54,26 @@ def test_the_same_seed_draws_and_finds_the_same_and_another_seed_does_not(projec
     assert drawn(first) != drawn(other)
 
 
-def test_a_search_in_two_parts_is_the_same_as_in_one(project):
+def test_a_search_in_two_parts_is_the_same_as_in_one(search_project):
     whole = searched("whole", trials=25)
     searched("parts", trials=22)  # TPE has begun
     assert curves(searched("parts", trials=25)) == curves(whole)
 
 
-def test_random_draws_do_not_depend_on_what_was_found(project):
+def test_random_draws_do_not_depend_on_what_was_found(search_project):
     first = searched("a", sampler="random", pruner="none", trials=4)
     second = searched("b", sampler="random", pruner="halving", trials=4)
     assert drawn(first) == drawn(second)
 
 
-def test_trials_are_counted_over_all_runs_and_no_more_are_trained(project):
+def test_trials_are_counted_over_all_runs_and_no_more_are_trained(search_project):
     assert len(searched(trials=3).trials()) == 3
     assert len(searched(trials=5).trials()) == 5
     assert len(searched(trials=2).trials()) == 5
 
 
 @pytest.mark.parametrize("pruner", ["halving", "hyperband", "none"])
-def test_trainings_that_lag_behind_are_ended_early_where_that_is_wanted(project, pruner):
+def test_trainings_that_lag_behind_are_ended_early_where_that_is_wanted(search_project, pruner):
     found = searched(pruner=pruner, trials=12).trials()
     assert all(len(trial.curve) == 3 for trial in found if trial.record.ending == "complete")
     early = [trial for trial in found if trial.record.ending == "pruned"]
@@ -81,7 +81,7 @@ def test_trainings_that_lag_behind_are_ended_early_where_that_is_wanted(project,
     assert bool(early) == (pruner != "none") or pruner == "hyperband"
 
 
-def test_a_trial_has_its_accuracies_epochs_and_costs(project):
+def test_a_trial_has_its_accuracies_epochs_and_costs(search_project):
     found = searched(pruner="none", trials=3).trials()
     for trial in found:
         record = trial.record
@@ -92,7 +92,7 @@ def test_a_trial_has_its_accuracies_epochs_and_costs(project):
         assert 0 < record.seconds_beside < 5
 
 
-def test_a_search_ends_when_its_time_is_over_and_the_trial_goes_on_later(project):
+def test_a_search_ends_when_its_time_is_over_and_the_trial_goes_on_later(search_project):
     Path("long.yaml").write_text("train: {lr: [0.01, 0.02], epochs: 3000}")
     late = open_search("long.yaml", "t", plan(None, deadline=time.perf_counter() + 1.5))
     began = time.perf_counter()
@@ -144,7 +144,7 @@ def test_values_that_contradict_each_other_are_refused_and_a_search_of_such_ends
     assert [trial.record.ending for trial in found.trials()] == ["refused"] * 5
 
 
-def test_a_training_that_diverges_counts_as_a_trial(project):
+def test_a_training_that_diverges_counts_as_a_trial(search_project):
     Path("wild.yaml").write_text(
         "model: {norm: none}\ntrain: {optimizer: sgd, lr: [90, 100], epochs: 2}"
     )
@@ -175,7 +175,7 @@ def wait_for(trials, name="space"):
         time.sleep(0.05)
 
 
-def test_a_killed_search_loses_no_finished_trial_and_begins_the_others_again(project):
+def test_a_killed_search_loses_no_finished_trial_and_begins_the_others_again(search_project):
     process = start("--trials", "500")
     wait_for(8)
     process.kill()
@@ -195,7 +195,7 @@ def test_a_killed_search_loses_no_finished_trial_and_begins_the_others_again(pro
     assert all(trial.params in tried for trial in left)
 
 
-def test_two_processes_share_a_search(project):
+def test_two_processes_share_a_search(search_project):
     processes = [start("--trials", "14") for _ in range(2)]
     for process in processes:
         output, _ = process.communicate(timeout=120)
@@ -209,7 +209,7 @@ def test_two_processes_share_a_search(project):
     assert len({json.dumps(values) for values in drawn(opened)}) > 10
 
 
-def test_ctrl_c_leaves_results_and_says_so(project):
+def test_ctrl_c_leaves_results_and_says_so(search_project):
     process = start("--trials", "5000")
     wait_for(3)
     process.send_signal(signal.SIGINT)
@@ -224,7 +224,7 @@ def test_ctrl_c_leaves_results_and_says_so(project):
 # The journal
 
 
-def test_a_line_that_was_being_written_is_removed(project):
+def test_a_line_that_was_being_written_is_removed(search_project):
     found = searched(trials=3)
     path = found.folder / JOURNAL
     whole = path.read_bytes()
@@ -234,21 +234,21 @@ def test_a_line_that_was_being_written_is_removed(project):
     assert len(searched(trials=4).trials()) == 4
 
 
-def test_a_journal_of_another_space_or_corpus_is_refused(project):
+def test_a_journal_of_another_space_or_corpus_is_refused(search_project):
     searched(trials=1)
     Path("space.yaml").write_text("train: {lr: [0.1, 0.2]}")
     with pytest.raises(InputError, match=r"^search/s holds a search with another space or params"):
         open_search("space.yaml", "s", plan())
 
 
-def test_a_journal_that_is_none_is_refused(project):
+def test_a_journal_that_is_none_is_refused(search_project):
     Path("search/s").mkdir(parents=True)
     Path("search/s", JOURNAL).write_text("not a journal\nat all\n")
     with pytest.raises(InputError, match=r"search/s/journal\.log is damaged"):
         open_search("space.yaml", "s", plan())
 
 
-def test_a_trial_of_a_living_process_is_left_to_it(project):
+def test_a_trial_of_a_living_process_is_left_to_it(search_project):
     opened = open_search("space.yaml", "s", plan())
     trial = journal.ask(opened.study, "tpe", 1)
     assert journal.begin_again(opened.study) == 0
@@ -262,7 +262,7 @@ def test_a_trial_of_a_living_process_is_left_to_it(project):
 # What cannot be searched
 
 
-def test_a_corpus_that_is_not_packed_or_another_one_is_refused(project):
+def test_a_corpus_that_is_not_packed_or_another_one_is_refused(search_project):
     set_params({"corpus": {"source": "synthetic"}})
     with pytest.raises(InputError, match=r"packed with other values of corpus\.source or features"):
         open_search("space.yaml", "s", plan())
@@ -271,13 +271,13 @@ def test_a_corpus_that_is_not_packed_or_another_one_is_refused(project):
         open_search("space.yaml", "s", plan())
 
 
-def test_on_a_cpu_several_networks_are_several_processes(project):
+def test_on_a_cpu_several_networks_are_several_processes(search_project):
     with pytest.raises(InputError, match="--parallel is 2; on cpu one network at a time"):
         open_search("space.yaml", "s", plan(parallel=2))
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "", "-x"])
-def test_a_name_that_is_no_folder_is_refused(project, name):
+def test_a_name_that_is_no_folder_is_refused(search_project, name):
     with pytest.raises(InputError, match=r"^--name is "):
         open_search("space.yaml", name or "..", plan())
 
@@ -285,7 +285,7 @@ def test_a_name_that_is_no_folder_is_refused(project, name):
 # Winners
 
 
-def test_winners_and_the_start_are_trained_with_further_seeds_once(project):
+def test_winners_and_the_start_are_trained_with_further_seeds_once(search_project):
     found = searched(pruner="none", trials=4)
     best = top(found.trials(), 2)
     left = []
@@ -300,7 +300,7 @@ def test_winners_and_the_start_are_trained_with_further_seeds_once(project):
     assert further_seeds(found.space, 2) == [2, 3]
 
 
-def test_a_winner_is_trained_with_what_the_space_says_for_that(project):
+def test_a_winner_is_trained_with_what_the_space_says_for_that(search_project):
     text = Path("space.yaml").read_text() + "retrain: {train: {epochs: 5}}\n"
     Path("longer.yaml").write_text(text)
     found = searched(space="longer.yaml", trials=1, pruner="none")
@@ -362,7 +362,7 @@ def test_an_interruption_stops_all_threads_and_is_told():
     assert in_threads(lambda: stop.wait(20), 2, stop, look) is True
 
 
-def test_a_training_that_is_stopped_keeps_nothing(project, monkeypatch):
+def test_a_training_that_is_stopped_keeps_nothing(search_project, monkeypatch):
     found = searched(trials=1)
 
     def stopped(*_):

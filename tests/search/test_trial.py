@@ -39,7 +39,7 @@ SETTINGS = [
 
 
 @pytest.fixture
-def resident(project):
+def resident(search_project):
     return Resident(read_corpus(load()), CPU, k=3)
 
 
