@@ -1,6 +1,10 @@
 """`phonemes search`: find an architecture and hyperparameters by many trainings in one process."""
 
+import re
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,9 +13,13 @@ from phonemes.errors import InputError
 from phonemes.recipes import BEST, SEARCHES
 
 if TYPE_CHECKING:
+    from phonemes.params import Params
+    from phonemes.search.outcome import Train, Trained
+    from phonemes.search.resident import Resident
     from phonemes.search.study import Plan, Progress, Search
 
 MINUTES = 10.0  # where neither --minutes nor --trials is given
+PARALLEL = 4  # networks at a time on a GPU
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 
@@ -81,18 +89,17 @@ def search(
         minutes = MINUTES
     _require_optuna()
     # not above: `phonemes --help` needs neither torch nor optuna
-    from phonemes.search.opened import open_search
     from phonemes.search.study import Plan
 
     deadline = None if minutes is None else began + 60 * minutes
     plan = Plan(**how, trials=trials, deadline=deadline)  # type: ignore[arg-type]
-    running = open_search(space, name, plan)
+    running, resident = open_search(space, name, plan)
     click.echo(running.about())
     interrupted = _search(running, plan, began)
     with running.alone():
         if seeds and not interrupted:
             interrupted = _retrain(running, winners, seeds)
-        _write(running)
+        _write(running, resident)
     if interrupted:
         click.echo("interrupted; the same command goes on")
         raise SystemExit(INTERRUPTED)
@@ -113,6 +120,73 @@ def _require_optuna() -> None:
             f"phonemes search needs optuna ({error}); run `pip install 'phonemes[search]'`, in a "
             "checkout `pip install -e '.[search]'`"
         ) from None
+
+
+def open_search(space_name: str, name: str | None, plan: "Plan") -> tuple["Search", "Resident"]:
+    """Return a search in the current folder, ready to start or to go on, and its frames.
+
+    Args:
+        space_name: of a space of the project, or a path.
+        name: of the folder in search/; None: the space's.
+        plan: how to search.
+
+    Raises:
+        InputError: the space, the corpus, params.yaml or the journal cannot be used.
+    """
+    from phonemes.inference.device import choose_device
+    from phonemes.params import checked
+    from phonemes.schema import read_yaml_file
+    from phonemes.search.corpus import digest, read_corpus
+    from phonemes.search.journal import open_study, pruner
+    from phonemes.search.resident import Resident
+    from phonemes.search.space import find_space, read_space
+    from phonemes.search.study import Search
+    from phonemes.storage.inputs import PARAMS
+    from phonemes.training.prepare import new_run
+
+    path = find_space(space_name)
+    folder = _folder(name or path.stem)
+    values = read_yaml_file(PARAMS)
+    params, space = checked(values, str(PARAMS)), read_space(path, values)
+    device = choose_device(params.runtime.device)
+    if device.type != "cuda" and (plan.parallel or 1) > 1:
+        raise InputError(
+            f"--parallel is {plan.parallel}; on {device.type} one network at a time is trained: "
+            "start the command several times, the processes share the search"
+        )
+    plan = plan._replace(parallel=plan.parallel or (PARALLEL if device.type == "cuda" else 1))
+    corpus = read_corpus(params)
+    resident = Resident(corpus, device, space.largest("data.k"), new_run)
+    facts = {"space or params.yaml": space.digest(), "corpus": digest(corpus)}
+    study = open_study(folder, facts, pruner(plan.pruner, space.largest("train.epochs")))
+    return Search(folder, space, study, plan, trainer(resident), device), resident
+
+
+def trainer(resident: "Resident") -> "Train":
+    """Return what trains a network on some frames; one that is larger than allowed is refused."""
+    from phonemes.search.trial import train
+    from phonemes.training.planned import require_size
+
+    bands, classes = resident.bands, resident.corpus.classes
+
+    def trained(
+        params: "Params", stopped: Callable[[], bool], go_on: Callable[[int, float], bool]
+    ) -> "Trained":
+        require_size(params.fit, replace(params.stacking, folds=0), bands, classes)
+        return train(resident.new_run, resident.device, params, stopped, go_on)
+
+    return trained
+
+
+def _folder(name: str) -> Path:
+    """Return the folder of a search.
+
+    Raises:
+        InputError: it would be none in search/, or no word in a shell.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+        raise InputError(f"--name is {name!r}; expected letters, digits, '.', '_' and '-'")
+    return SEARCHES / name
 
 
 def _search(running: "Search", plan: "Plan", began: float) -> bool:
@@ -160,7 +234,7 @@ def _retrain(running: "Search", winners: int, seeds: int) -> bool:
         return running.retrain(chosen, seeds, show)
 
 
-def _write(running: "Search") -> None:
+def _write(running: "Search", resident: "Resident") -> None:
     """Write the results, and print what was found."""
     from phonemes.pages.search import Found, Half, search_page
     from phonemes.search.results import TRIALS, recipe, trial_table
@@ -172,7 +246,7 @@ def _write(running: "Search") -> None:
         click.echo("no trial is over; nothing is written")
         return
     best, folder, name = winner(trials, finals), running.folder, running.folder.name
-    choosing, reporting = (Half(*half) for half in running.resident.half_sizes())
+    choosing, reporting = (Half(*half) for half in resident.half_sizes())
     found = Found(
         name, running.space, trials, finals, running.importances(), choosing, reporting,
         running.about(),

@@ -13,9 +13,16 @@ from phonemes.pages.page import render
 from phonemes.pages.report import text
 from phonemes.pages.report.charts import COLOURS, Chart, Line, chart, drawing
 from phonemes.search.journal import Trial, counted
-from phonemes.search.results import changed_values, gap, shares_of_time
 from phonemes.search.space import Space
-from phonemes.search.winners import START, Final, ranked, winner
+from phonemes.search.winners import (
+    START,
+    Final,
+    changed_values,
+    gap,
+    ranked,
+    shares_of_time,
+    winner,
+)
 
 MOST_CURVES = 200  # learning curves that are drawn, evenly out of all
 MOST_AXES = 12  # parameters that are drawn side by side, the most important

@@ -6,6 +6,7 @@ are others; the last few ways stay on the device.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -19,18 +20,24 @@ from phonemes.normalize import NormalizeParams
 from phonemes.params import Params
 from phonemes.search.corpus import Corpus, host_split, normalized_splits
 from phonemes.search.halves import choosing_half
+from phonemes.storage.layout import Labels
 from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import ResidentBatches
-from phonemes.training.loop import Run
-from phonemes.training.prepare import new_run, targets
+from phonemes.training.loop import Batches, Run
+from phonemes.training.params import FitParams
 from phonemes.training.seeds import derived
 from phonemes.training.stacking import select
 from phonemes.training.streaming import fits
+from phonemes.training.targets import targets
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 KEPT = 4  # ways to normalize and pad, and numbers of targets, that stay on the device
+
+
+NewRun = Callable[[Batches, DeviceSplit, Labels, int, torch.dtype, FitParams], Run]
+"""Returns a run on frames of a device: `phonemes.training.prepare.new_run`."""
 
 
 class Splits(NamedTuple):
@@ -44,9 +51,9 @@ class Splits(NamedTuple):
 class Resident:
     """A corpus on the device, for windows of up to 2k + 1 frames."""
 
-    def __init__(self, corpus: Corpus, device: torch.device, k: int) -> None:
+    def __init__(self, corpus: Corpus, device: torch.device, k: int, new_run: NewRun) -> None:
         """Put nothing there yet: the first run of a kind does."""
-        self.corpus, self.device, self._k = corpus, device, k
+        self.corpus, self.device, self._k, self._new_run = corpus, device, k, new_run
         self._choosing = choosing_half(corpus.dev.speakers, corpus.dev.lengths)
         self._splits: OrderedDict[tuple[NormalizeParams, str, torch.dtype], Splits] = OrderedDict()
         self._labels: OrderedDict[int, Tensor] = OrderedDict()
@@ -80,7 +87,7 @@ class Resident:
         seed = derived(fit.train.seed, "order of frames")
         batches = ResidentBatches(train._replace(labels=labels), seed)
         learnt, classes = self.corpus.train.labels, self.corpus.classes
-        return new_run(batches, choosing, learnt, classes, dtype, fit), reporting
+        return self._new_run(batches, choosing, learnt, classes, dtype, fit), reporting
 
     def _splits_of(self, normalize: NormalizeParams, padding: str, dtype: torch.dtype) -> Splits:
         key = (normalize, padding, dtype)

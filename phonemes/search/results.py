@@ -1,19 +1,17 @@
 """What a search leaves behind: a table of its trials, and the best of them as a recipe."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import StringIO
-from statistics import mean
 from typing import Any
 
 import pandas as pd
 from ruamel.yaml import YAML
 
 from phonemes.search.journal import Trial
-from phonemes.search.space import SEARCHED, Space, lookup
-from phonemes.search.winners import Final, final_values
+from phonemes.search.space import SEARCHED, Space
+from phonemes.search.winners import Final, final_values, gap, rounded
 
 TRIALS = "trials.csv"
-DECIMALS = 6
 
 
 def trial_table(space: Space, trials: Sequence[Trial], finals: Sequence[Final]) -> pd.DataFrame:
@@ -73,16 +71,6 @@ def _count(number: int | None) -> str:
     return "" if number is None else str(number)
 
 
-def rounded(value: float | None) -> float | None:
-    """Return an accuracy as it is written."""
-    return None if value is None else round(value, DECIMALS)
-
-
-def gap(choosing: float | None, reporting: float | None) -> float | None:
-    """Return by how much the half that was chosen on is better."""
-    return None if choosing is None or reporting is None else rounded(choosing - reporting)
-
-
 def recipe(space: Space, best: Trial, finals: Sequence[Final], name: str) -> str:
     """Return a trial as a recipe: all that decides what is trained, with its accuracy in a comment.
 
@@ -112,22 +100,3 @@ def recipe(space: Space, best: Trial, finals: Sequence[Final], name: str) -> str
     writer.sort_base_mapping_type_on_output = False
     writer.dump(kept, file)
     return "".join(f"# {line}\n" for line in lines) + file.getvalue()
-
-
-def changed_values(space: Space, trial: Trial) -> dict[str, tuple[Any, Any]]:
-    """Return what a winner differs in from the start: before and after, by names in full."""
-    after = final_values(space, trial)
-    names = [f"{section}.{key}" for section in SEARCHED for key in after[section]]
-    pairs = {name: (lookup(space.start, name), lookup(after, name)) for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def shares_of_time(trials: Sequence[Trial]) -> Mapping[str, float]:
-    """Return mean s of a trained trial: of training, and beside it."""
-    trained = [trial.record for trial in trials if trial.record.seconds is not None]
-    if not trained:
-        return {}
-    return {
-        "seconds": mean(record.seconds or 0.0 for record in trained),
-        "seconds_beside": mean(record.seconds_beside or 0.0 for record in trained),
-    }

@@ -16,6 +16,7 @@ values that winners are trained with in the end, as more epochs.
 
 import json
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Protocol, get_args, get_origin, get_type_hints
 
@@ -111,6 +112,11 @@ class Space(NamedTuple):
             InputError: they contradict each other; `name` is said to have them.
         """
         return checked(merged(self.base, nested(values)), name)
+
+    def digest(self) -> str:
+        """Return a short text that another space, or one on other parameters, does not have."""
+        values = json.dumps([self.base, self.retrain, self.start], sort_keys=True)
+        return blake2b(f"{values}{self.varied}".encode(), digest_size=16).hexdigest()
 
     def largest(self, name: str) -> Any:
         """Return the largest value that a number can have in a trial or a winner."""

@@ -6,7 +6,7 @@ journal. All that Optuna does is done by one thread at a time.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,16 +17,15 @@ import torch
 from filelock import FileLock
 
 from phonemes.errors import InputError
-from phonemes.params import Params, checked
+from phonemes.params import checked
 from phonemes.recipes import merged
 from phonemes.search import journal
 from phonemes.search.journal import Record, Trial
-from phonemes.search.resident import Resident
+from phonemes.search.outcome import StoppedError, Train, Trained
 from phonemes.search.space import Space, suggest
-from phonemes.search.trial import StoppedError, Trained, stream_of_its_own, train
+from phonemes.search.streams import stream_of_its_own
 from phonemes.search.winners import Final, best_of, contenders, finals, further_seeds
-from phonemes.training.loop import DivergedError, Epoch
-from phonemes.training.planned import require_size
+from phonemes.training.loop import DivergedError
 
 LOOK_SECONDS = 0.2  # between two looks at what the threads have done
 MOST_REFUSED = 500  # trials in a row that no network came of, before a search ends
@@ -48,22 +47,36 @@ class Progress(NamedTuple):
 
     trials: int  # that were trained
     best: Trial | None
-    epochs: int  # trained by this process
 
 
 class Search:
     """A search in a folder, with all that its threads share."""
 
     def __init__(
-        self, folder: Path, space: Space, resident: Resident, study: optuna.Study, plan: Plan
+        self,
+        folder: Path,
+        space: Space,
+        study: optuna.Study,
+        plan: Plan,
+        train: Train,
+        device: torch.device,
     ) -> None:
-        """Get ready; nothing is trained yet."""
-        self.folder, self.space, self.resident = folder, space, resident
-        self.study, self.plan = study, plan
+        """Get ready; nothing is trained yet.
+
+        Args:
+            folder: of the search.
+            space: what is searched.
+            study: the journal.
+            plan: how to search.
+            train: trains a network, on `device`.
+            device: on a GPU, each thread works on a stream of its own.
+        """
+        self.folder, self.space, self.study, self.plan = folder, space, study, plan
+        self.train, self.device = train, device
         self.stop = threading.Event()
         self._optuna = threading.Lock()
         self._known: dict[int, Trial] = {}
-        self._refused = self._epochs = 0
+        self._refused = 0
 
     def over(self) -> bool:
         """Return whether trainings are to end: the search was stopped, or its time is over."""
@@ -86,7 +99,7 @@ class Search:
     def progress(self) -> Progress:
         """Return how far the search is."""
         found = self.trials()
-        return Progress(sum(map(journal.counted, found)), best_of(found), self._epochs)
+        return Progress(sum(map(journal.counted, found)), best_of(found))
 
     def trials(self) -> list[Trial]:
         """Return the trials that are over, of all processes, in their order."""
@@ -105,7 +118,7 @@ class Search:
 
     def about(self) -> str:
         """Return in a line how is searched."""
-        plan, device = self.plan, self.resident.device
+        plan, device = self.plan, self.device
         return (
             f"{len(self.space.varied)} parameters varied by {plan.sampler}, pruner {plan.pruner}, "
             f"seed {plan.seed}; {plan.parallel} at a time on {device}"
@@ -158,7 +171,7 @@ class Search:
         """Have threads work to the end; return whether somebody interrupted them."""
 
         def on_a_stream() -> None:
-            with stream_of_its_own(self.resident.device):
+            with stream_of_its_own(self.device):
                 work()
 
         return in_threads(on_a_stream, self.plan.parallel or 1, self.stop, look)
@@ -197,17 +210,16 @@ class Search:
         record = Record("failed", values, "the process was ended")
         pruned = False
 
-        def go_on(epoch: Epoch) -> bool:
+        def go_on(epoch: int, accuracy: float) -> bool:
             nonlocal pruned
             with self._optuna:
-                self._epochs += 1
-                trial.report(epoch.dev_accuracy, epoch.epoch)
-                pruned = epoch.epoch < params.train.epochs and trial.should_prune()
+                trial.report(accuracy, epoch)
+                pruned = epoch < params.train.epochs and trial.should_prune()
             return not pruned
 
         try:
-            params = self._checked(values, trial.number)
-            trained = train(self.resident, params, self.over, go_on)
+            params = self.space.params(values, f"trial {trial.number}")
+            trained = self.train(params, self.over, go_on)
             record = _record("pruned" if pruned else "complete", values, trained, began)
         except StoppedError:
             record = Record("stopped", values)
@@ -221,16 +233,6 @@ class Search:
             with self._optuna:
                 journal.tell(self.study, trial, record)
         self._count_refused(record)
-
-    def _checked(self, values: Mapping[str, Any], number: int) -> Params:
-        """Return the parameters of a trial.
-
-        Raises:
-            InputError: they contradict each other, or the network is larger than allowed.
-        """
-        params = self.space.params(values, f"trial {number}")
-        require_size(params.fit, params.stacking, self.resident.bands, self.resident.corpus.classes)
-        return params
 
     def _count_refused(self, record: Record) -> None:
         """Give up where no values can be trained with.
@@ -250,7 +252,7 @@ class Search:
         began = time.perf_counter()
         params = checked(merged(values, {"train": {"seed": seed}}), name)
         try:
-            trained = train(self.resident, params, self.stop.is_set, lambda epoch: True)
+            trained = self.train(params, self.stop.is_set, lambda epoch, accuracy: True)
         except StoppedError:
             return
         except DivergedError as error:

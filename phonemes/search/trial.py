@@ -9,9 +9,7 @@ recorded steps of two threads never share one.
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -19,62 +17,53 @@ from torch import Tensor
 from phonemes.inference.classify import classify
 from phonemes.inference.windows import DeviceSplit
 from phonemes.model.size import parameter_count
-from phonemes.model.store import TrainedNetwork
 from phonemes.params import Params
-from phonemes.search.resident import Resident
-from phonemes.training.loop import Batches, Epoch, Run, epochs
+from phonemes.search.outcome import StoppedError, Trained
+from phonemes.search.streams import random_state_of_its_own
+from phonemes.training.loop import Batches, Run, epochs
 from phonemes.training.profile import record
 
 _READY = threading.Lock()
 
-
-class StoppedError(Exception):
-    """The search is over before the training is."""
-
-
-class Trained(NamedTuple):
-    """What became of a training that was not stopped."""
-
-    choosing: float  # accuracy on the half that the epoch was chosen on
-    reporting: float | None  # accuracy on the other half, of the same epoch; None: ended early
-    epoch: int  # that was kept
-    epochs: int  # that were trained
-    parameters: int
-    seconds: float  # of all epochs, and of scoring both halves
-    network: TrainedNetwork
+Ready = Callable[[Params], tuple[Run, DeviceSplit]]
 
 
 def train(
-    resident: Resident,
+    ready: Ready,
+    device: torch.device,
     params: Params,
     stopped: Callable[[], bool],
-    go_on: Callable[[Epoch], bool],
+    go_on: Callable[[int, float], bool],
 ) -> Trained:
     """Train a network until its last epoch, or the first one after which it shall not go on.
 
     Args:
-        resident: frames.
+        ready: returns a run with some parameters, and the half of dev to report on.
+        device: where it is.
         params: all parameters.
         stopped: whether the search is over; asked before every step.
-        go_on: told of every epoch, says whether there shall be another one.
+        go_on: told of every epoch and its accuracy, says whether there shall be another one.
 
     Raises:
         StoppedError: the search was over before the training.
         InputError: the parameters cannot be trained with.
         DivergedError: the loss is no longer a finite number.
     """
-    with _READY, _random_state_of_its_own(resident.device):
-        run, reporting = resident.new_run(params)
+    with _READY, random_state_of_its_own(device):
+        run, reporting = ready(params)
         record(run)
     run.batches = Stoppable(run.batches, stopped)
     try:
         started = time.perf_counter()
-        whole = all(go_on(epoch) for epoch in epochs(run, progress=False, lines=False))
+        whole = all(
+            go_on(each.epoch, each.dev_accuracy)
+            for each in epochs(run, progress=False, lines=False)
+        )
         accuracy = _accuracy(run, reporting) if whole else None
         seconds = time.perf_counter() - started
     finally:  # a GPU may still read and write what is freed next
-        if resident.device.type == "cuda":
-            torch.cuda.current_stream(resident.device).synchronize()
+        if device.type == "cuda":
+            torch.cuda.current_stream(device).synchronize()
     assert run.best is not None
     return Trained(
         run.best.dev_accuracy,
@@ -116,30 +105,3 @@ def _accuracy(run: Run, split: DeviceSplit) -> float:
     scores = classify(run.classifier, split, run.dtype)
     assert split.labels is not None
     return (scores.predicted == split.labels).sum().item() / len(split.starts)
-
-
-def stream_of_its_own(device: torch.device) -> AbstractContextManager:
-    """Return a context for a thread that trains: on a GPU, it works on a stream of its own.
-
-    Its priority sets it apart from the streams that steps are recorded on, which torch hands
-    out again after some: what another thread launched there would be recorded too.
-    """
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.cuda.stream(torch.cuda.Stream(device, priority=-1))
-
-
-@contextmanager
-def _random_state_of_its_own(device: torch.device) -> Iterator[None]:
-    """Have steps that are recorded inside draw from a state that no other step draws from."""
-    if device.type != "cuda":
-        yield
-        return
-    index = torch.cuda.current_device() if device.index is None else device.index
-    generator = torch.cuda.default_generators[index]
-    shared = generator.graphsafe_get_state()
-    generator.graphsafe_set_state(generator.clone_state())
-    try:
-        yield
-    finally:
-        generator.graphsafe_set_state(shared)

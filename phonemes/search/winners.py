@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from phonemes.recipes import merged
 from phonemes.search.journal import Record, Trial
-from phonemes.search.space import Space, lookup, nested
+from phonemes.search.space import SEARCHED, Space, lookup, nested
 
+DECIMALS = 6  # of an accuracy
 START = "start"  # what a search is to beat: what the space starts from, trained like a winner
 
 
@@ -90,3 +91,32 @@ def winner(trials: Sequence[Trial], found: Sequence[Final]) -> Trial | None:
     """Return the best trial: over further seeds, or where none was trained, as it was tried."""
     by_name = {f"trial {trial.number}": trial for trial in trials}
     return next((by_name[each.name] for each in found if each.name in by_name), best_of(trials))
+
+
+def rounded(value: float | None) -> float | None:
+    """Return an accuracy as it is written."""
+    return None if value is None else round(value, DECIMALS)
+
+
+def gap(choosing: float | None, reporting: float | None) -> float | None:
+    """Return by how much the half that was chosen on is better."""
+    return None if choosing is None or reporting is None else rounded(choosing - reporting)
+
+
+def changed_values(space: Space, trial: Trial) -> dict[str, tuple[Any, Any]]:
+    """Return what a winner differs in from the start: before and after, by names in full."""
+    after = final_values(space, trial)
+    names = [f"{section}.{key}" for section in SEARCHED for key in after[section]]
+    pairs = {name: (lookup(space.start, name), lookup(after, name)) for name in names}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def shares_of_time(trials: Sequence[Trial]) -> Mapping[str, float]:
+    """Return mean s of a trained trial: of training, and beside it."""
+    trained = [trial.record for trial in trials if trial.record.seconds is not None]
+    if not trained:
+        return {}
+    return {
+        "seconds": mean(record.seconds or 0.0 for record in trained),
+        "seconds_beside": mean(record.seconds_beside or 0.0 for record in trained),
+    }

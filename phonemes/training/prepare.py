@@ -1,14 +1,12 @@
 """From a corpus's arrays to a network in training, the same for every network of a model."""
 
-import numpy as np
 import torch
 
-from phonemes.context import utterance_lengths
 from phonemes.errors import InputError
 from phonemes.inference.device import Compute
 from phonemes.inference.windows import DeviceSplit, require_fit, to_device
 from phonemes.model.architecture import Architecture, Classifier, build, initialize
-from phonemes.storage.layout import HostSplit, Labels, Starts
+from phonemes.storage.layout import HostSplit, Labels
 from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import make_batches
 from phonemes.training.loop import Batches, Buffers, Run
@@ -17,26 +15,7 @@ from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams
 from phonemes.training.seeds import derived
 from phonemes.training.step import make_step
-
-
-def targets(labels: Labels, starts: Starts, context: int) -> Labels:
-    """Return the targets of every window: the labels of frames t - n to t + n, (N, 2n + 1).
-
-    Beyond an utterance its first or last frame's label is repeated.
-
-    Args:
-        labels: (N,) of all utterances, end to end.
-        starts: (N,) from `context.window_starts`: where they jump, an utterance begins.
-        context: n, frames on each side.
-    """
-    lengths = utterance_lengths(starts)
-    ends = lengths.cumsum()
-    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
-    stacked = np.empty((len(labels), 2 * context + 1), labels.dtype)
-    frame = np.arange(len(labels))
-    for place, offset in enumerate(range(-context, context + 1)):
-        stacked[:, place] = labels[np.clip(frame + offset, first, last)]
-    return stacked
+from phonemes.training.targets import targets
 
 
 def prepare(
@@ -83,7 +62,7 @@ def new_run(
         params: what the network is and how it is trained.
     """
     data, model, _, how = params
-    device, bands = dev.windows.device, dev.bands
+    device, bands = dev.windows.device, batches.split.bands
     torch.manual_seed(derived(how.seed, "initialization"))
     network, architecture = build(Architecture.of(model, 2 * data.k + 1, bands, classes))
     require_fit(architecture, dev, classes)

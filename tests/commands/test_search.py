@@ -14,15 +14,13 @@ from helpers import ENVIRONMENT, ROOT, new_project, run, set_params
 
 from phonemes.commands.main import phonemes
 from phonemes.commands.recipe import recipe as recipe_command
-from phonemes.commands.search import search
+from phonemes.commands.search import open_search, search
 from phonemes.errors import InputError
 from phonemes.model.store import load_model
 from phonemes.params import load
 from phonemes.recipes import read_recipe
 from phonemes.search import keep
-from phonemes.search.opened import open_search
 from phonemes.search.study import Plan
-from phonemes.search.trial import train
 from phonemes.search.winners import ranked
 
 pytestmark = pytest.mark.heavy
@@ -81,7 +79,7 @@ def test_the_best_is_a_recipe_with_all_that_decides_what_is_trained(search_proje
     values = read_recipe("space", folder=ROOT / "recipes")
     assert values == read_recipe("search/space") == read_recipe(str(RESULTS / "best.yaml"))
     assert set(values) == {"normalize", "data", "model", "augment", "train"}
-    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 1, 0, None))
+    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 1, 0, None))[0]
     best = ranked(found.trials())[0]
     set_params(values)
     assert load().fit == found.space.params(best.record.values, "best").fit
@@ -148,10 +146,10 @@ def test_a_kept_trial_is_an_experiment_with_the_bytes_of_its_training(
     name = re.search(r"kept as the experiment (space-\d)", output)[1]
     assert name in run(project, "dvc", "exp", "show", "--csv")
     assert "dev.accuracy" in run(project, "dvc", "metrics", "diff", "HEAD", name)
-    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 1, 0, None))
+    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 1, 0, None))[0]
     best = next(trial for trial in found.trials() if trial.number == int(name[-1]))
     params = found.space.params(best.record.values, name)
-    trained = train(found.resident, params, lambda: False, lambda epoch: True)
+    trained = found.train(params, lambda: False, lambda epoch, accuracy: True)
     run(project, "dvc", "exp", "apply", name)
     stored = load_model(Path("models/model.safetensors"), torch.device("cpu"))
     kept = stored.model.base[0].network.state_dict()

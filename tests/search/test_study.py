@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, set_params
 
+from phonemes.commands.search import open_search
 from phonemes.errors import InputError
 from phonemes.search import journal, study
+from phonemes.search import trial as training
 from phonemes.search.journal import JOURNAL, Record, counted
-from phonemes.search.opened import open_search
+from phonemes.search.outcome import StoppedError
 from phonemes.search.study import Plan, in_threads
-from phonemes.search.trial import StoppedError
 from phonemes.search.winners import START, best_of, finals, further_seeds, ranked, top, winner
 
 pytestmark = pytest.mark.heavy
@@ -27,9 +28,14 @@ def plan(trials=6, **changes):
     return Plan("tpe", "halving", 1, 1, trials, None)._replace(**changes)
 
 
+def opened(space, name, plan):
+    """Return a search that is ready to start."""
+    return open_search(space, name, plan)[0]
+
+
 def searched(name="s", space="space.yaml", **changes):
     """Return a search that is over."""
-    found = open_search(space, name, plan(**changes))
+    found = opened(space, name, plan(**changes))
     assert found.run(lambda progress: None) is False
     return found
 
@@ -94,7 +100,7 @@ def test_a_trial_has_its_accuracies_epochs_and_costs(search_project):
 
 def test_a_search_ends_when_its_time_is_over_and_the_trial_goes_on_later(search_project):
     Path("long.yaml").write_text("train: {lr: [0.01, 0.02], epochs: 3000}")
-    late = open_search("long.yaml", "t", plan(None, deadline=time.perf_counter() + 1.5))
+    late = opened("long.yaml", "t", plan(None, deadline=time.perf_counter() + 1.5))
     began = time.perf_counter()
     assert late.run(lambda progress: None) is False
     assert time.perf_counter() - began < 10
@@ -110,22 +116,20 @@ def test_a_search_ends_when_its_time_is_over_and_the_trial_goes_on_later(search_
 # What is not trained
 
 
-def test_a_network_above_the_limit_is_answered_without_training_and_not_counted(
-    project, monkeypatch
-):
+def test_a_network_above_the_limit_is_not_trained_and_not_counted(search_project, monkeypatch):
     Path("capped.yaml").write_text(
         "model: {max_parameters: 6000, hidden: {blocks: 2, width: [8, 512]}}\ntrain: {epochs: 1}"
     )
     trained = []
-    train = study.train
+    train = training.train
 
-    def counting(resident, params, *rest):
+    def counting(ready, device, params, *rest):
         trained.append(params.model.hidden)
-        return train(resident, params, *rest)
+        return train(ready, device, params, *rest)
 
-    monkeypatch.setattr(study, "train", counting)
+    monkeypatch.setattr(training, "train", counting)
     found = searched(space="capped.yaml", sampler="random", trials=4).trials()
-    refused = [trial for trial in found if trial.record.ending == "refused"]
+    refused = [each for each in found if each.record.ending == "refused"]
     assert trained == [(8, 8)] * 4
     assert sum(map(counted, found)) == 4
     assert refused
@@ -133,12 +137,10 @@ def test_a_network_above_the_limit_is_answered_without_training_and_not_counted(
     assert all(not trial.curve for trial in refused)
 
 
-def test_values_that_contradict_each_other_are_refused_and_a_search_of_such_ends(
-    project, monkeypatch
-):
+def test_a_search_ends_where_all_values_contradict_each_other(search_project, monkeypatch):
     monkeypatch.setattr(study, "MOST_REFUSED", 5)
     Path("odd.yaml").write_text("train: {warmup_epochs: [5, 6], epochs: 2}")
-    found = open_search("odd.yaml", "odd", plan())
+    found = opened("odd.yaml", "odd", plan())
     with pytest.raises(InputError, match=r"^5 trials in a row were refused, the last one since: "):
         found.run(lambda progress: None)
     assert [trial.record.ending for trial in found.trials()] == ["refused"] * 5
@@ -180,11 +182,11 @@ def test_a_killed_search_loses_no_finished_trial_and_begins_the_others_again(sea
     wait_for(8)
     process.kill()
     process.communicate()
-    opened = open_search("space.yaml", "space", plan(None))
-    before = opened.trials()
-    left = opened.study.get_trials(states=(journal.TrialState.RUNNING,))
+    whole = opened("space.yaml", "space", plan(None))
+    before = whole.trials()
+    left = whole.study.get_trials(states=(journal.TrialState.RUNNING,))
     assert len(before) >= 8
-    assert journal.begin_again(opened.study) == len(left) <= 1
+    assert journal.begin_again(whole.study) == len(left) <= 1
     again = searched("space", trials=sum(map(counted, before)) + 2)
     assert again.trials()[: len(before)] == before
     tried = [
@@ -200,13 +202,13 @@ def test_two_processes_share_a_search(search_project):
     for process in processes:
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output
-    opened = open_search("space.yaml", "space", plan(None))
-    found = opened.trials()
+    whole = opened("space.yaml", "space", plan(None))
+    found = whole.trials()
     assert sum(map(counted, found)) == 14
     assert len({trial.number for trial in found}) == len(found)
-    workers = {tuple(trial.user_attrs[journal.WORKER]) for trial in opened.study.get_trials()}
+    workers = {tuple(trial.user_attrs[journal.WORKER]) for trial in whole.study.get_trials()}
     assert len(workers) == 2
-    assert len({json.dumps(values) for values in drawn(opened)}) > 10
+    assert len({json.dumps(values) for values in drawn(whole)}) > 10
 
 
 def test_ctrl_c_leaves_results_and_says_so(search_project):
@@ -238,25 +240,25 @@ def test_a_journal_of_another_space_or_corpus_is_refused(search_project):
     searched(trials=1)
     Path("space.yaml").write_text("train: {lr: [0.1, 0.2]}")
     with pytest.raises(InputError, match=r"^search/s holds a search with another space or params"):
-        open_search("space.yaml", "s", plan())
+        opened("space.yaml", "s", plan())
 
 
 def test_a_journal_that_is_none_is_refused(search_project):
     Path("search/s").mkdir(parents=True)
     Path("search/s", JOURNAL).write_text("not a journal\nat all\n")
     with pytest.raises(InputError, match=r"search/s/journal\.log is damaged"):
-        open_search("space.yaml", "s", plan())
+        opened("space.yaml", "s", plan())
 
 
 def test_a_trial_of_a_living_process_is_left_to_it(search_project):
-    opened = open_search("space.yaml", "s", plan())
-    trial = journal.ask(opened.study, "tpe", 1)
-    assert journal.begin_again(opened.study) == 0
+    whole = opened("space.yaml", "s", plan())
+    trial = journal.ask(whole.study, "tpe", 1)
+    assert journal.begin_again(whole.study) == 0
     trial.set_user_attr(journal.WORKER, ["another machine", 1, 2.0])
-    assert journal.begin_again(opened.study) == 0
+    assert journal.begin_again(whole.study) == 0
     host, _, started = journal.worker()
     trial.set_user_attr(journal.WORKER, [host, 2**22 + 5, started])
-    assert journal.begin_again(opened.study) == 1
+    assert journal.begin_again(whole.study) == 1
 
 
 # What cannot be searched
@@ -265,21 +267,21 @@ def test_a_trial_of_a_living_process_is_left_to_it(search_project):
 def test_a_corpus_that_is_not_packed_or_another_one_is_refused(search_project):
     set_params({"corpus": {"source": "synthetic"}})
     with pytest.raises(InputError, match=r"packed with other values of corpus\.source or features"):
-        open_search("space.yaml", "s", plan())
+        opened("space.yaml", "s", plan())
     Path("data").unlink()
     with pytest.raises(InputError, match=r"description\.json .*run `dvc repro` to make it"):
-        open_search("space.yaml", "s", plan())
+        opened("space.yaml", "s", plan())
 
 
 def test_on_a_cpu_several_networks_are_several_processes(search_project):
     with pytest.raises(InputError, match="--parallel is 2; on cpu one network at a time"):
-        open_search("space.yaml", "s", plan(parallel=2))
+        opened("space.yaml", "s", plan(parallel=2))
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "", "-x"])
 def test_a_name_that_is_no_folder_is_refused(search_project, name):
     with pytest.raises(InputError, match=r"^--name is "):
-        open_search("space.yaml", name or "..", plan())
+        opened("space.yaml", name or "..", plan())
 
 
 # Winners
@@ -305,10 +307,9 @@ def test_a_winner_is_trained_with_what_the_space_says_for_that(search_project):
     Path("longer.yaml").write_text(text)
     found = searched(space="longer.yaml", trials=1, pruner="none")
     seen = []
-    train = study.train
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study, "train", lambda *all_: seen.append(all_[1].train) or train(*all_))
-        found.retrain(found.trials(), 1, lambda left: None)
+    train = found.train
+    found.train = lambda *all_: seen.append(all_[0].train) or train(*all_)
+    found.retrain(found.trials(), 1, lambda left: None)
     assert sorted((each.epochs, each.seed) for each in seen) == [(2, 2), (5, 2)]
 
 
@@ -334,6 +335,21 @@ def test_trials_are_ranked_by_the_half_that_is_chosen_on_and_pruned_ones_are_not
 
 
 # Threads
+
+
+def test_several_networks_at_once_find_what_one_after_the_other_does(search_project):
+    """Without distortions and dropout: on a CPU threads share torch's random state."""
+    set_params({"augment": {"gain": 0, "noise": 0}})
+    Path("plain.yaml").write_text(
+        "data: {k: {low: 0, high: 3}}\ntrain: {lr: {low: 0.01, high: 0.1}}"
+    )
+    how = {"sampler": "random", "pruner": "none", "trials": 8}
+    one = searched("one", "plain.yaml", **how)
+    several = opened("plain.yaml", "several", plan(**how))
+    several.plan = several.plan._replace(parallel=3)
+    assert several.run(lambda progress: None) is False
+    assert drawn(several) == drawn(one)
+    assert curves(several) == curves(one)
 
 
 def test_a_thread_that_fails_ends_the_others_and_its_error_is_raised():
@@ -362,12 +378,12 @@ def test_an_interruption_stops_all_threads_and_is_told():
     assert in_threads(lambda: stop.wait(20), 2, stop, look) is True
 
 
-def test_a_training_that_is_stopped_keeps_nothing(search_project, monkeypatch):
+def test_a_training_that_is_stopped_keeps_nothing(search_project):
     found = searched(trials=1)
 
     def stopped(*_):
         raise StoppedError
 
-    monkeypatch.setattr(study, "train", stopped)
+    found.train = stopped
     found.retrain(found.trials(), 1, lambda left: None)
     assert found.finals() == []

@@ -17,12 +17,13 @@ from phonemes.inference.windows import gather, to_device
 from phonemes.model.store import load_model
 from phonemes.params import load
 from phonemes.search.corpus import read_corpus
+from phonemes.search.outcome import StoppedError
 from phonemes.search.resident import KEPT, Resident
-from phonemes.search.trial import Stoppable, StoppedError, train
+from phonemes.search.trial import Stoppable, train
 from phonemes.storage.layout import HISTORY, MODEL
 from phonemes.storage.read import read_split
 from phonemes.training.loop import epochs
-from phonemes.training.prepare import prepare
+from phonemes.training.prepare import new_run, prepare
 from phonemes.training.stacking import select
 
 pytestmark = pytest.mark.heavy
@@ -40,10 +41,10 @@ SETTINGS = [
 
 @pytest.fixture
 def resident(search_project):
-    return Resident(read_corpus(load()), CPU, k=3)
+    return Resident(read_corpus(load()), CPU, 3, new_run)
 
 
-def always(_):
+def always(*_):
     return True
 
 
@@ -73,9 +74,9 @@ def test_trials_learn_the_bytes_of_the_stage_one_after_the_other(packed, tmp_pat
         (folder / "data/raw/tiny").symlink_to(packed / "data/raw/tiny")
         run_stages("corpus", "normalize", "context", "train")
         corpora.append((load(), load_model(MODEL, CPU).model.base[0], pd.read_csv(HISTORY)))
-    resident = Resident(read_corpus(load()), CPU, k=3)
+    resident = Resident(read_corpus(load()), CPU, 3, new_run)
     for params, classifier, history in corpora:
-        trained = train(resident, params, never, always)
+        trained = train(resident.new_run, CPU, params, never, always)
         assert same(trained.network.state, classifier.network.state_dict())
         assert history["epoch"].tolist() == [trained.epoch] == [1]
 
@@ -84,21 +85,20 @@ def test_every_epoch_is_that_of_the_stage_though_another_half_of_dev_is_seen(res
     params = changed(load(), train={"epochs": 4}, model={"dropout": 0.3})
     split = [read_split(name, resident.corpus.classes) for name in ("train", "dev")]
     run = prepare(*split, resident.corpus.classes, Compute(CPU, torch.float32), params.fit)
-    states, losses = [], []
-    for epoch in epochs(run, progress=False, lines=False):
+    states = []
+    for _ in epochs(run, progress=False, lines=False):
         states.append({k: v.clone() for k, v in run.classifier.network.state_dict().items()})
-        losses.append(epoch.train_loss)
     seen = []
-    trained = train(resident, params, never, lambda epoch: seen.append(epoch) or True)
-    assert [epoch.train_loss for epoch in seen] == losses
+    trained = train(resident.new_run, CPU, params, never, lambda *epoch: seen.append(epoch) or True)
+    assert [epoch for epoch, _ in seen] == [1, 2, 3, 4]
     assert same(trained.network.state, states[trained.epoch - 1])
-    best = max(seen, key=lambda epoch: epoch.dev_accuracy)
-    assert (trained.choosing, trained.epoch) == (best.dev_accuracy, best.epoch)
+    best = max(seen, key=lambda each: each[1])
+    assert (trained.epoch, trained.choosing) == best
 
 
 def test_halves_are_scored_each_on_its_own_frames(resident):
     params = changed(load(), train={"epochs": 2})
-    trained = train(resident, params, never, always)
+    trained = train(resident.new_run, CPU, params, never, always)
     dev = read_split("dev", resident.corpus.classes)
     found = []
     for half in (resident._choosing, ~resident._choosing):
@@ -135,7 +135,13 @@ def test_only_some_ways_to_normalize_stay_on_the_device(resident):
 
 
 def test_a_training_ends_after_the_epoch_that_it_shall_not_go_on_from(resident):
-    trained = train(resident, changed(load(), train={"epochs": 9}), never, lambda e: e.epoch < 2)
+    trained = train(
+        resident.new_run,
+        CPU,
+        changed(load(), train={"epochs": 9}),
+        never,
+        lambda epoch, _: epoch < 2,
+    )
     assert (trained.epochs, trained.reporting) == (2, None)
 
 
@@ -147,7 +153,7 @@ def test_a_training_is_stopped_before_its_next_step(resident):
         return len(asked) == 7
 
     with pytest.raises(StoppedError):
-        train(resident, changed(load(), train={"epochs": 9}), stopped, always)
+        train(resident.new_run, CPU, changed(load(), train={"epochs": 9}), stopped, always)
     assert len(asked) == 7
 
 
