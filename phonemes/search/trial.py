@@ -2,9 +2,9 @@
 
 Several may be trained at once on a GPU, each by a thread and on a stream of its own. Getting a
 network ready, which seeds torch's random state and records the step, is done by one thread at a
-time. What a recorded step draws, such as dropout, comes from a random state of its own: results
-are those of trainings one after the other. cuBLAS has a workspace for each thread, so that
-recorded steps of two threads never share one.
+time. What a recorded step draws, such as dropout, comes from a random state of its own, and its
+matrix products have the workspace of its stream: results are those of trainings one after the
+other.
 """
 
 import threading

@@ -41,8 +41,11 @@ class RecordedStep:
                 step.update(*buffers)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        # other threads may train networks of their own meanwhile
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+        # other threads may train networks of their own meanwhile, each on a stream of its own;
+        # recorded on that stream, a step has a cuBLAS workspace that no other thread's step has
+        current = torch.cuda.current_stream()
+        own = None if current == torch.cuda.default_stream() else current
+        with torch.cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"):
             step.update(*buffers)
 
     def begin(self, epoch: int) -> None:
