@@ -3,17 +3,21 @@
     python -m benchmarks.search_speed [--folder FOLDER] [--parallel 1 2 4 8] [--networks 16]
     python -m benchmarks.search_speed --check [--parallel 4]
     python -m benchmarks.search_speed --optuna 5000 [--space course]
+    python -m benchmarks.search_speed --queue 10 --folder CLONE [--space course] [--parallel 1]
 
 Without FOLDER, a checkout in which the stage corpus ran, the frames are random. The first form
 trains the network of a recipe, from one seed to the next, in threads as the search does, and
 scores half of dev after each epoch and the other half in the end; seconds beside training are
 those from one network to the next in a thread. --check compares the weights of several networks
 at once with those of one after the other, and with those of the train stage's functions, byte
-for byte. --optuna measures drawing, reporting and telling, by the number of trials before.
+for byte. --queue draws values of a space at random and has DVC's queue train them in CLONE, where
+`dvc repro` has run. --optuna measures drawing, reporting and telling, by the number of trials
+before.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,12 +28,14 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
+import optuna
 import torch
 
 from benchmarks.settings import PARAMS, RECIPES, with_recipe
 from benchmarks.training_speed import random_corpus
 from phonemes.inference.device import choose_compute, choose_device
 from phonemes.params import Params
+from phonemes.recipes import merged, overrides
 from phonemes.schema import read_yaml_file
 from phonemes.search import journal
 from phonemes.search.corpus import (
@@ -42,7 +48,7 @@ from phonemes.search.corpus import (
 from phonemes.search.journal import Record
 from phonemes.search.outcome import Trained
 from phonemes.search.resident import Resident
-from phonemes.search.space import read_space, suggest
+from phonemes.search.space import SEARCHED, nested, read_space, suggest
 from phonemes.search.streams import stream_of_its_own
 from phonemes.search.study import in_threads
 from phonemes.search.trial import train
@@ -200,6 +206,29 @@ def time_optuna(space_name: str, trials: int, sampler: str) -> list[tuple[int, f
     return rows
 
 
+def time_queue(folder: Path, space_name: str, count: int, jobs: int) -> dict[str, float]:
+    """Return s for which DVC's queue took experiments in, and trained them, in a clone."""
+    values = read_yaml_file(folder / "params.yaml")
+    space = read_space(RECIPES / "spaces" / f"{space_name}.yaml", values, RECIPES)
+    study = optuna.create_study(sampler=journal.sampler("random", 1))
+
+    def dvc(*words: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "dvc", *words], cwd=folder, check=True)
+        return time.perf_counter() - began
+
+    queued = 0.0
+    for _ in range(count):
+        drawn = merged(space.base, nested(suggest(space, study.ask())))
+        sets = {section: drawn[section] for section in SEARCHED}
+        words = [word for each in overrides(sets) for word in ("-S", each)]
+        queued += dvc("exp", "run", "--queue", *words)
+    ran = dvc("exp", "run", "--run-all", "--jobs", str(jobs))
+    an_hour = 3600 * count / (queued + ran)
+    print(f"queued {count} in {queued:.1f} s, ran them in {ran:.1f} s: {an_hour:,.0f} an hour")
+    return {"count": count, "queued_seconds": queued, "run_seconds": ran, "per_hour": an_hour}
+
+
 def read_arguments() -> argparse.Namespace:
     """Return the arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -211,7 +240,8 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--networks", type=int, default=16, help="trained for each number at once")
     parser.add_argument("--check", action="store_true", help="compare weights")
     parser.add_argument("--optuna", type=int, default=0, help="trials to draw and tell")
-    parser.add_argument("--space", default="course", help="for --optuna")
+    parser.add_argument("--queue", type=int, default=0, help="experiments for DVC's queue")
+    parser.add_argument("--space", default="course", help="for --optuna and --queue")
     parser.add_argument("--sampler", default="tpe", help="for --optuna")
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser.parse_args()
@@ -223,6 +253,9 @@ def main() -> None:
     found: dict[str, Any] = {}
     if given.optuna:
         found["optuna"] = time_optuna(given.space, given.optuna, given.sampler)
+    elif given.queue:
+        jobs = given.parallel[0]
+        found["queue"] = time_queue(given.folder, given.space, given.queue, jobs)
     elif given.check:
         changes = given.changes or "train.epochs=2 train.kernels=triton"
         settings = {

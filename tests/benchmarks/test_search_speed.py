@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from helpers import ENVIRONMENT, commit, new_project, run
 
 from benchmarks import search_speed
 
@@ -77,3 +78,21 @@ def test_the_time_of_drawing_is_measured_by_the_trials_before(monkeypatch, capsy
     rows = json.loads(file.read_text())["optuna"]
     assert [trials for trials, _ in rows] == [*range(2, 21, 2)]
     assert all(0 < ms < 5000 for _, ms in rows)
+
+
+@pytest.mark.slow
+def test_the_queue_of_dvc_trains_what_was_drawn(monkeypatch, tmp_path, capsys):
+    for name in ("PATH", "GIT_CONFIG_GLOBAL", "DVC_NO_ANALYTICS"):
+        monkeypatch.setenv(name, ENVIRONMENT[name])
+    project = new_project(tmp_path / "project")
+    run(project, "dvc", "repro", "-q")
+    commit(project)
+    (tmp_path / "spaces").mkdir()
+    (tmp_path / "spaces/tiny.yaml").write_text("train: {lr: [0.01, 0.02], epochs: 1}")
+    monkeypatch.setattr(search_speed, "RECIPES", tmp_path)
+    benchmark(
+        monkeypatch, "--queue", "2", "--folder", str(project), "--space", "tiny", "--parallel", "1"
+    )
+    assert "queued 2 in " in capsys.readouterr().out
+    shown = run(project, "dvc", "exp", "show", "--csv", "--drop", ".*metrics.*")
+    assert len([line for line in shown.splitlines() if "exp" in line]) >= 2
