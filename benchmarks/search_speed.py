@@ -197,7 +197,7 @@ def time_optuna(space_name: str, trials: int, sampler: str) -> list[tuple[int, f
                 if pruned := trial.should_prune():
                     break
             ending: journal.Ending = "pruned" if pruned else "complete"
-            journal.tell(study, trial, Record(ending, values, choosing=accuracy))
+            journal.tell(trial, Record(ending, values, choosing=accuracy))
             if (number + 1) % step == 0:
                 now = time.perf_counter()
                 rows.append((number + 1, 1000 * (now - began) / step))
@@ -210,6 +210,7 @@ def time_queue(folder: Path, space_name: str, count: int, jobs: int) -> dict[str
     """Return s for which DVC's queue took experiments in, and trained them, in a clone."""
     values = read_yaml_file(folder / "params.yaml")
     space = read_space(RECIPES / "spaces" / f"{space_name}.yaml", values, RECIPES)
+    optuna.logging.disable_default_handler()
     study = optuna.create_study(sampler=journal.sampler("random", 1))
 
     def dvc(*words: str) -> float:

@@ -202,7 +202,8 @@ def _search(running: "Search", plan: "Plan", began: float) -> bool:
         def show(progress: "Progress") -> None:
             nonlocal best
             done = time.perf_counter() - began if timed else progress.trials
-            bar.initial = bar.initial or done  # before the first training, or of earlier runs
+            if not bar.disable:
+                bar.initial = bar.initial or done  # before the first training, or of earlier runs
             bar.n = min(done, total or 0)
             trial = progress.best
             found = f"{trial.record.choosing:.4f} (trial {trial.number})" if trial else "none yet"

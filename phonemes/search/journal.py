@@ -206,8 +206,9 @@ def ask(study: optuna.Study, kind: str, seed: int) -> optuna.Trial:
     return trial
 
 
-def tell(study: optuna.Study, trial: optuna.Trial, record: Record) -> None:
+def tell(trial: optuna.Trial, record: Record) -> None:
     """End a trial; one that was stopped is to be begun again."""
+    study = trial.study
     trial.set_user_attr(RECORD, record._asdict())
     if record.ending == "complete":
         study.tell(trial, record.choosing)

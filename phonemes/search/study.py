@@ -1,7 +1,7 @@
 """The search: draw values, train, tell, until the time is over or trials are enough.
 
 Threads of one process train one network each; further processes and machines join by the
-journal. All that Optuna does is done by one thread at a time.
+journal. Trials are begun by one thread at a time, so that no more are than were asked for.
 """
 
 import threading
@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -183,14 +184,15 @@ class Search:
             yield
 
     def _work(self) -> None:
+        study = copy(self.study)  # whose sampler is that of this thread
         while not self.over():
             began = time.perf_counter()
             with self._asking():
                 if not self._wanted():
                     return
-                trial = journal.ask(self.study, self.plan.sampler, self.plan.seed)
-                values = suggest(self.space, trial)
-            self._try(trial, values, began)
+                trial = journal.ask(study, self.plan.sampler, self.plan.seed)
+            # with many trials this takes long: other threads do not wait for it
+            self._try(trial, suggest(self.space, trial), began)
 
     def _trials(self) -> list[Trial]:
         """Return the trials that are over; to be called with the lock."""
@@ -212,9 +214,8 @@ class Search:
 
         def go_on(epoch: int, accuracy: float) -> bool:
             nonlocal pruned
-            with self._optuna:
-                trial.report(accuracy, epoch)
-                pruned = epoch < params.train.epochs and trial.should_prune()
+            trial.report(accuracy, epoch)
+            pruned = epoch < params.train.epochs and trial.should_prune()
             return not pruned
 
         try:
@@ -230,8 +231,7 @@ class Search:
         except InputError as error:
             record = Record("refused", values, str(error))
         finally:
-            with self._optuna:
-                journal.tell(self.study, trial, record)
+            journal.tell(trial, record)
         self._count_refused(record)
 
     def _count_refused(self, record: Record) -> None:
@@ -288,13 +288,17 @@ def in_threads(
 
     with ThreadPoolExecutor(count) as pool:
         futures: list[Future[None]] = [pool.submit(whole) for _ in range(count)]
-        while not all(future.done() for future in futures):
+        while True:
             try:
-                wait(futures, LOOK_SECONDS)
+                if not wait(futures, LOOK_SECONDS).not_done:
+                    break
                 look()
             except KeyboardInterrupt:
                 stop.set()
                 interrupted = True
+            except BaseException:
+                stop.set()
+                raise
     for future in futures:
         future.result()
     look()

@@ -88,11 +88,10 @@ def test_the_queue_of_dvc_trains_what_was_drawn(monkeypatch, tmp_path, capsys):
     run(project, "dvc", "repro", "-q")
     commit(project)
     (tmp_path / "spaces").mkdir()
-    (tmp_path / "spaces/tiny.yaml").write_text("train: {lr: [0.01, 0.02], epochs: 1}")
+    (tmp_path / "spaces/tiny.yaml").write_text("train: {lr: {low: 0.01, high: 0.1}, epochs: 1}")
     monkeypatch.setattr(search_speed, "RECIPES", tmp_path)
     benchmark(
         monkeypatch, "--queue", "2", "--folder", str(project), "--space", "tiny", "--parallel", "1"
     )
     assert "queued 2 in " in capsys.readouterr().out
-    shown = run(project, "dvc", "exp", "show", "--csv", "--drop", ".*metrics.*")
-    assert len([line for line in shown.splitlines() if "exp" in line]) >= 2
+    assert len(run(project, "dvc", "exp", "list", "--name-only").split()) == 2

@@ -378,6 +378,17 @@ def test_an_interruption_stops_all_threads_and_is_told():
     assert in_threads(lambda: stop.wait(20), 2, stop, look) is True
 
 
+def test_what_shows_the_progress_may_fail_and_all_threads_end():
+    stop = threading.Event()
+
+    def look():
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match=r"^no space left$"):
+        in_threads(lambda: stop.wait(20), 2, stop, look)
+    assert stop.is_set()
+
+
 def test_a_training_that_is_stopped_keeps_nothing(search_project):
     found = searched(trials=1)
 
