@@ -49,9 +49,8 @@ from phonemes.search.journal import Record
 from phonemes.search.outcome import Trained
 from phonemes.search.resident import Resident
 from phonemes.search.space import SEARCHED, nested, read_space, suggest
-from phonemes.search.streams import stream_of_its_own
-from phonemes.search.study import in_threads
 from phonemes.search.trial import train
+from phonemes.search.workers import in_threads, stream_of_its_own
 from phonemes.storage.layout import CORPUS
 from phonemes.storage.read import read_phonemes
 from phonemes.training.loop import epochs

@@ -1,6 +1,7 @@
 """`phonemes search`: find an architecture and hyperparameters by many trainings in one process."""
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -73,7 +74,8 @@ def search(
     seeds: int,
     keep: int,
     name: str | None,
-    **how: int | str | None,
+    parallel: int | None,
+    **how: int | str,
 ) -> None:
     """Search a space of parameters for the most accurate network.
 
@@ -93,7 +95,7 @@ def search(
 
     deadline = None if minutes is None else began + 60 * minutes
     plan = Plan(**how, trials=trials, deadline=deadline)  # type: ignore[arg-type]
-    running, resident = open_search(space, name, plan)
+    running, resident = open_search(space, name, plan, parallel)
     click.echo(running.about())
     interrupted = _search(running, plan, began)
     with running.alone():
@@ -122,13 +124,16 @@ def _require_optuna() -> None:
         ) from None
 
 
-def open_search(space_name: str, name: str | None, plan: "Plan") -> tuple["Search", "Resident"]:
+def open_search(
+    space_name: str, name: str | None, plan: "Plan", parallel: int | None
+) -> tuple["Search", "Resident"]:
     """Return a search in the current folder, ready to start or to go on, and its frames.
 
     Args:
         space_name: of a space of the project, or a path.
         name: of the folder in search/; None: the space's.
         plan: how to search.
+        parallel: networks at a time; None: as many as suit the device.
 
     Raises:
         InputError: the space, the corpus, params.yaml or the journal cannot be used.
@@ -141,6 +146,7 @@ def open_search(space_name: str, name: str | None, plan: "Plan") -> tuple["Searc
     from phonemes.search.resident import Resident
     from phonemes.search.space import find_space, read_space
     from phonemes.search.study import Search
+    from phonemes.search.workers import Workers
     from phonemes.storage.inputs import PARAMS
     from phonemes.training.prepare import new_run
 
@@ -149,17 +155,18 @@ def open_search(space_name: str, name: str | None, plan: "Plan") -> tuple["Searc
     values = read_yaml_file(PARAMS)
     params, space = checked(values, str(PARAMS)), read_space(path, values)
     device = choose_device(params.runtime.device)
-    if device.type != "cuda" and (plan.parallel or 1) > 1:
+    if device.type != "cuda" and (parallel or 1) > 1:
         raise InputError(
-            f"--parallel is {plan.parallel}; on {device.type} one network at a time is trained: "
+            f"--parallel is {parallel}; on {device.type} one network at a time is trained: "
             "start the command several times, the processes share the search"
         )
-    plan = plan._replace(parallel=plan.parallel or (PARALLEL if device.type == "cuda" else 1))
+    count = parallel or (PARALLEL if device.type == "cuda" else 1)
     corpus = read_corpus(params)
     resident = Resident(corpus, device, space.largest("data.k"), new_run)
     facts = {"space or params.yaml": space.digest(), "corpus": digest(corpus)}
     study = open_study(folder, facts, pruner(plan.pruner, space.largest("train.epochs")))
-    return Search(folder, space, study, plan, trainer(resident), device), resident
+    workers = Workers(trainer(resident), device, count, threading.Event())
+    return Search(folder, space, study, plan, workers), resident
 
 
 def trainer(resident: "Resident") -> "Train":
@@ -219,6 +226,7 @@ def _retrain(running: "Search", winners: int, seeds: int) -> bool:
     """Train winners with further seeds; return if interrupted."""
     from tqdm import tqdm
 
+    from phonemes.search.retraining import retrain
     from phonemes.search.winners import top
 
     chosen = top(running.trials(), winners)
@@ -233,7 +241,7 @@ def _retrain(running: "Search", winners: int, seeds: int) -> bool:
             bar.n = bar.total - left
             bar.refresh()
 
-        return running.retrain(chosen, seeds, show)
+        return retrain(running.study, running.space, running.workers, chosen, seeds, show)
 
 
 def _write(running: "Search", resident: "Resident") -> None:

@@ -34,7 +34,7 @@ def to_device(
     """Put a split on the device.
 
     Args:
-        split: in host memory; its labels are (N,), or (N, D) from `training.targets`.
+        split: in host memory; its labels are (N,), or (N, D) from `prepare.targets`.
         data: the k and padding that its starts were made with.
         device: where to.
         dtype: of the frames; a shorter one loses nothing where the first layer would round to it.

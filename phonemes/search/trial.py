@@ -19,7 +19,7 @@ from phonemes.inference.windows import DeviceSplit
 from phonemes.model.size import parameter_count
 from phonemes.params import Params
 from phonemes.search.outcome import StoppedError, Trained
-from phonemes.search.streams import random_state_of_its_own
+from phonemes.search.workers import random_state_of_its_own
 from phonemes.training.loop import Batches, Run, epochs
 from phonemes.training.profile import record
 

@@ -79,7 +79,7 @@ def test_the_best_is_a_recipe_with_all_that_decides_what_is_trained(search_proje
     values = read_recipe("space", folder=ROOT / "recipes")
     assert values == read_recipe("search/space") == read_recipe(str(RESULTS / "best.yaml"))
     assert set(values) == {"normalize", "data", "model", "augment", "train"}
-    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 1, 0, None))[0]
+    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 0, None), None)[0]
     best = ranked(found.trials())[0]
     set_params(values)
     assert load().fit == found.space.params(best.record.values, "best").fit
@@ -146,10 +146,10 @@ def test_a_kept_trial_is_an_experiment_with_the_bytes_of_its_training(
     name = re.search(r"kept as the experiment (space-\d)", output)[1]
     assert name in run(project, "dvc", "exp", "show", "--csv")
     assert "dev.accuracy" in run(project, "dvc", "metrics", "diff", "HEAD", name)
-    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 1, 0, None))[0]
+    found = open_search("space.yaml", "space", Plan("tpe", "halving", 1, 0, None), None)[0]
     best = next(trial for trial in found.trials() if trial.number == int(name[-1]))
     params = found.space.params(best.record.values, name)
-    trained = found.train(params, lambda: False, lambda epoch, accuracy: True)
+    trained = found.workers.train(params, lambda: False, lambda epoch, accuracy: True)
     run(project, "dvc", "exp", "apply", name)
     stored = load_model(Path("models/model.safetensors"), torch.device("cpu"))
     kept = stored.model.base[0].network.state_dict()

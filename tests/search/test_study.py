@@ -18,19 +18,21 @@ from phonemes.search import journal, study
 from phonemes.search import trial as training
 from phonemes.search.journal import JOURNAL, Record, counted
 from phonemes.search.outcome import StoppedError
-from phonemes.search.study import Plan, in_threads
+from phonemes.search.retraining import retrain
+from phonemes.search.study import Plan
 from phonemes.search.winners import START, best_of, finals, further_seeds, ranked, top, winner
+from phonemes.search.workers import in_threads
 
 pytestmark = pytest.mark.heavy
 
 
 def plan(trials=6, **changes):
-    return Plan("tpe", "halving", 1, 1, trials, None)._replace(**changes)
+    return Plan("tpe", "halving", 1, trials, None)._replace(**changes)
 
 
-def opened(space, name, plan):
+def opened(space, name, plan, parallel=None):
     """Return a search that is ready to start."""
-    return open_search(space, name, plan)[0]
+    return open_search(space, name, plan, parallel)[0]
 
 
 def searched(name="s", space="space.yaml", **changes):
@@ -38,6 +40,11 @@ def searched(name="s", space="space.yaml", **changes):
     found = opened(space, name, plan(**changes))
     assert found.run(lambda progress: None) is False
     return found
+
+
+def retrained(found, *arguments):
+    """Train winners of a search with further seeds."""
+    return retrain(found.study, found.space, found.workers, *arguments)
 
 
 def drawn(search):
@@ -275,7 +282,7 @@ def test_a_corpus_that_is_not_packed_or_another_one_is_refused(search_project):
 
 def test_on_a_cpu_several_networks_are_several_processes(search_project):
     with pytest.raises(InputError, match="--parallel is 2; on cpu one network at a time"):
-        opened("space.yaml", "s", plan(parallel=2))
+        opened("space.yaml", "s", plan(), 2)
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "", "-x"])
@@ -291,13 +298,13 @@ def test_winners_and_the_start_are_trained_with_further_seeds_once(search_projec
     found = searched(pruner="none", trials=4)
     best = top(found.trials(), 2)
     left = []
-    assert found.retrain(best, 2, left.append) is False
+    assert retrained(found, best, 2, left.append) is False
     assert left[-1] == 0
     names = {final.name: final for final in found.finals()}
     assert set(names) == {START, *(f"trial {trial.number}" for trial in best)}
     assert all(len(final.choosing) == 2 for final in names.values())
     records = journal.retrained(found.study)
-    found.retrain(best, 2, left.append)
+    retrained(found, best, 2, left.append)
     assert journal.retrained(found.study) == records
     assert further_seeds(found.space, 2) == [2, 3]
 
@@ -307,9 +314,11 @@ def test_a_winner_is_trained_with_what_the_space_says_for_that(search_project):
     Path("longer.yaml").write_text(text)
     found = searched(space="longer.yaml", trials=1, pruner="none")
     seen = []
-    train = found.train
-    found.train = lambda *all_: seen.append(all_[0].train) or train(*all_)
-    found.retrain(found.trials(), 1, lambda left: None)
+    train = found.workers.train
+    found.workers = found.workers._replace(
+        train=lambda *all_: seen.append(all_[0].train) or train(*all_)
+    )
+    retrained(found, found.trials(), 1, lambda left: None)
     assert sorted((each.epochs, each.seed) for each in seen) == [(2, 2), (5, 2)]
 
 
@@ -346,7 +355,7 @@ def test_several_networks_at_once_find_what_one_after_the_other_does(search_proj
     how = {"sampler": "random", "pruner": "none", "trials": 8}
     one = searched("one", "plain.yaml", **how)
     several = opened("plain.yaml", "several", plan(**how))
-    several.plan = several.plan._replace(parallel=3)
+    several.workers = several.workers._replace(number=3)
     assert several.run(lambda progress: None) is False
     assert drawn(several) == drawn(one)
     assert curves(several) == curves(one)
@@ -395,6 +404,6 @@ def test_a_training_that_is_stopped_keeps_nothing(search_project):
     def stopped(*_):
         raise StoppedError
 
-    found.train = stopped
-    found.retrain(found.trials(), 1, lambda left: None)
+    found.workers = found.workers._replace(train=stopped)
+    retrained(found, found.trials(), 1, lambda left: None)
     assert found.finals() == []
