@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
+from matplotlib.axes import Axes as ChartAxes
 
 from phonemes.pages.page import render
 from phonemes.pages.report import text
@@ -224,51 +224,65 @@ def parallel_coordinates(found: Found) -> Markup | None:
     None where all have the same values.
     """
     order = ranked(found.trials)[::-1]  # the best are drawn last
-    rows = [_numbers(trial.record.values) for trial in order]
-    first = [name.rsplit(".", 1)[0] if name.count(".") > 1 else name for name in found.importances]
-    names = dict.fromkeys(name for row in rows for name in row)
-    wanted = sorted(names, key=lambda name: (*first, name.split(" ")[0]).index(name.split(" ")[0]))
-    columns = {name: [row.get(name) for row in rows] for name in wanted}
-    axes = [
-        axis_of(name, column)
-        for name, column in columns.items()
-        if len({str(value) for value in column if value is not None}) > 1
-    ][: MOST_AXES - 1]
+    axes = _axes(order, [*found.importances])
     if not axes:
         return None
     axes.append(axis_of("accuracy", [trial.record.choosing for trial in order]))
     best = max(1, round(BEST_SHARE * len(order)))
-    groups = {"muted": slice(0, len(order) - best), "accent": slice(len(order) - best, None)}
-
-    def draw(area: Axes) -> list[tuple[str, str]]:
-        for colour, chosen in groups.items():
-            y = np.array([axis.places[chosen] for axis in axes]).T  # (trials, axes)
-            y = np.column_stack([y, np.full(len(y), np.nan)])  # a line ends where one is missing
-            x = np.tile([*range(len(axes)), np.nan], (len(y), 1))
-            area.plot(
-                x.ravel(), y.ravel(), color=COLOURS[colour], linewidth=0.7, clip_on=False,
-                alpha=0.35 if colour == "muted" else 0.9,
-            )  # fmt: skip
-        for number, axis in enumerate(axes):
-            area.axvline(number, color=COLOURS["line"], linewidth=1)
-            for place, label in axis.ticks:
-                area.text(number + 0.04, place, label, color=COLOURS["text"], fontsize=8)
-        area.set(xlim=(0, len(axes) - 1), ylim=(0, 1), yticks=[])
-        area.set_xticks(
-            range(len(axes)),
-            [axis.name.replace(".", ".\n").replace(" ", "\n") for axis in axes],
-            fontsize=8,
-        )
-        area.tick_params(bottom=False, labelcolor=COLOURS["muted"])
-        area.spines[:].set_visible(False)
-        return []
-
-    width = SIDES[0] + SIDES[1] + AXIS * max(1, len(axes) - 1)
+    width = SIDES[0] + SIDES[1] + AXIS * (len(axes) - 1)
     summary = (
         f"Parallel coordinates of {len(order)} complete trials over {len(axes) - 1} parameters "
         f"and the accuracy; the best {best} in colour"
     )
+
+    def draw(area: ChartAxes) -> list[tuple[str, str]]:
+        _draw_lines(area, axes, best)
+        _draw_axes(area, axes)
+        return []
+
     return drawing("Parallel coordinates", summary, draw, (width, 260), SIDES)
+
+
+def _axes(trials: Sequence[Trial], importances: Sequence[str]) -> list[Axis]:
+    """Return an axis for each parameter in which trials differ, the most important first."""
+    rows = [_numbers(trial.record.values) for trial in trials]
+    # the parts of a list of widths, as model.hidden.blocks, are important on their own
+    first = [name.rsplit(".", 1)[0] if name.count(".") > 1 else name for name in importances]
+    names = dict.fromkeys(name for row in rows for name in row)
+    wanted = sorted(names, key=lambda name: (*first, name.split(" ")[0]).index(name.split(" ")[0]))
+    columns = {name: [row.get(name) for row in rows] for name in wanted}
+    return [
+        axis_of(name, column)
+        for name, column in columns.items()
+        if len({str(value) for value in column if value is not None}) > 1
+    ][: MOST_AXES - 1]
+
+
+def _draw_lines(area: ChartAxes, axes: Sequence[Axis], best: int) -> None:
+    """Draw a line for each trial; the last ones are the best."""
+    for colour, alpha, chosen in (
+        ("muted", 0.35, slice(None, -best)),
+        ("accent", 0.9, slice(-best, None)),
+    ):
+        y = np.array([axis.places[chosen] for axis in axes]).T  # (trials, axes)
+        y = np.column_stack([y, np.full(len(y), np.nan)])  # a line ends where one is missing
+        x = np.tile([*range(len(axes)), np.nan], (len(y), 1))
+        area.plot(
+            x.ravel(), y.ravel(), color=COLOURS[colour], alpha=alpha, linewidth=0.7, clip_on=False
+        )
+
+
+def _draw_axes(area: ChartAxes, axes: Sequence[Axis]) -> None:
+    """Draw the axes, with their ticks and names."""
+    for number, axis in enumerate(axes):
+        area.axvline(number, color=COLOURS["line"], linewidth=1)
+        for place, label in axis.ticks:
+            area.text(number + 0.04, place, label, color=COLOURS["text"], fontsize=8)
+    area.set(xlim=(0, len(axes) - 1), ylim=(0, 1), yticks=[])
+    names = [axis.name.replace(".", ".\n").replace(" ", "\n") for axis in axes]
+    area.set_xticks([*range(len(axes))], names, fontsize=8)
+    area.tick_params(bottom=False, labelcolor=COLOURS["muted"])
+    area.spines[:].set_visible(False)
 
 
 def axis_of(name: str, column: Sequence[Any]) -> Axis:
