@@ -114,7 +114,9 @@ def findings(found: Found, best: Trial | None) -> list[dict[str, str]]:
                 f" What the search started from has {start.reporting_mean:.4f} on the reporting "
                 f"half with the same seeds: a difference of {text.signed(difference)}."
             )
-        rows.append({"topic": "Further seeds", "text": text_of, "advice": ""})
+        worse = start is not None and own.reporting_mean <= start.reporting_mean
+        advice = "The search has not beaten what it started from: search longer" if worse else ""
+        rows.append({"topic": "Further seeds", "text": text_of, "advice": advice})
     return rows
 
 

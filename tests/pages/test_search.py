@@ -92,6 +92,13 @@ def test_the_best_is_that_of_the_further_seeds_and_without_them_that_of_the_tria
     assert first["advice"] == "`dvc exp run $(phonemes recipe search/mine)` trains it"
 
 
+def test_a_search_that_did_not_beat_its_start_says_so(found):
+    assert "has not beaten" not in search_page(found)
+    better = found.finals[2]._replace(reporting=[0.7, 0.7])
+    page = search_page(found._replace(finals=[*found.finals[:2], better]))
+    assert "The search has not beaten what it started from: search longer" in page
+
+
 def test_a_search_without_a_complete_trial_has_a_page_too(found):
     text = texts(search_page(found._replace(trials=found.trials[2:3], finals=[])))
     assert "No trial was trained to its end" in text
