@@ -25,8 +25,6 @@ from numpy.typing import NDArray
 
 from benchmarks.settings import RECIPES
 from benchmarks.studies import STUDIES, Row, rows
-from phonemes.commands.recipe import read_recipe
-from phonemes.context import DataParams, window_starts
 from phonemes.decoding.phone_model import SmoothParams, phone_model
 from phonemes.decoding.smoothing import Smoothing
 from phonemes.inference.device import Compute, choose_compute
@@ -34,16 +32,11 @@ from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import DeviceSplit, to_device
 from phonemes.model.phone_counts import count_phones
 from phonemes.model.store import Model, TrainedNetwork
-from phonemes.normalize import NormalizeParams, group_utterances, normalized, split_statistics
 from phonemes.params import Params
-from phonemes.storage.layout import CORPUS, Frames, HostSplit, Labels
-from phonemes.storage.read import (
-    read_frames,
-    read_labels,
-    read_lengths,
-    read_phonemes,
-    read_utterances,
-)
+from phonemes.recipes import read_recipe
+from phonemes.search.corpus import CorpusSplit, host_split, normalized_splits, read_labelled
+from phonemes.storage.layout import CORPUS, HostSplit
+from phonemes.storage.read import read_phonemes
 from phonemes.training.loop import epochs
 from phonemes.training.params import FitParams
 from phonemes.training.prepare import prepare
@@ -63,32 +56,12 @@ class Result(NamedTuple):
     history: list[dict[str, Any]]  # of the network trained on the whole training set
 
 
-class CorpusSplit(NamedTuple):
-    """One labelled split of the corpus."""
-
-    frames: Frames  # (N, C)
-    lengths: NDArray[np.integer]  # (U,)
-    labels: Labels  # (N,)
-    speakers: list[str]  # (U,) "" where unknown
-
-
 class Fitted(NamedTuple):
     """The training of one network."""
 
     began: float  # s, of time.perf_counter
     seconds: float  # of all epochs, dev included
     history: list[dict[str, Any]]
-
-
-def read(split: str, folder: Path) -> CorpusSplit:
-    """Read a labelled split, its frames as they are."""
-    corpus = folder / CORPUS
-    lengths = read_lengths(corpus, split)
-    count, classes = int(lengths.sum()), len(read_phonemes(corpus))
-    frames = read_frames(corpus / f"frames/{split}.npy", count)
-    labels = read_labels(corpus / f"labels/{split}.npy", count, classes)
-    speakers = [speaker for _, speaker in read_utterances(corpus, split, len(lengths))]
-    return CorpusSplit(frames, lengths, labels, speakers)
 
 
 def part(split: CorpusSplit, share: float, seed: int) -> CorpusSplit:
@@ -103,24 +76,6 @@ def part(split: CorpusSplit, share: float, seed: int) -> CorpusSplit:
     return CorpusSplit(
         split.frames[frames], split.lengths[chosen], split.labels[frames], split.speakers[chosen]
     )
-
-
-def normalize(splits: Sequence[CorpusSplit], params: NormalizeParams) -> list[CorpusSplit]:
-    """Return the training set and other splits, normalized as the stage does it."""
-    pooled, made = None, []
-    for split in splits:
-        frames, lengths, _, speakers = split
-        groups = group_utterances(params.over, speakers)
-        given, pooled = split_statistics(frames, lengths, groups, params, pooled)
-        utterances = normalized(frames, lengths, groups, given, variance=params.variance)
-        made.append(split._replace(frames=np.concatenate([*utterances])))
-    return made
-
-
-def host_split(split: CorpusSplit, data: DataParams) -> HostSplit:
-    """Return a split as the train stage reads it."""
-    starts = window_starts(split.lengths, data.k, data.padding)
-    return HostSplit(split.frames, starts, split.labels)
 
 
 def timed_fit(classes: int, compute: Compute, fits: list[Fitted]) -> Fit:
@@ -172,7 +127,7 @@ def trained(
     of `further`, which differ in stacking and smooth alone, over the same base networks.
     """
     began = time.perf_counter()
-    train, dev = normalize((train, dev), params.normalize)
+    train, dev = normalized_splits((train, dev), params.normalize)
     compute = choose_compute(params.runtime.device, params.model.precision)
     learnt, chosen_on = (host_split(split, params.data) for split in (train, dev))
     on_dev = to_device(chosen_on, params.data, *compute)
@@ -268,7 +223,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="picture of the learning curves")
     parser.add_argument("--epochs", type=int, help="of every row, for a trial")
     arguments = parser.parse_args()
-    train, dev = read("train", arguments.folder), read("dev", arguments.folder)
+    train, dev = (read_labelled(split, arguments.folder) for split in ("train", "dev"))
     classes = len(read_phonemes(arguments.folder / CORPUS))
     results = read_results(arguments.json)
     print("| setting | dev accuracy | smoothed | s of training | s in all |\n|---|---|---|---|---|")

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.settings import ROOT, values_of_the_checkout
-from phonemes.commands.recipe import merged
+from phonemes.recipes import merged
 
 STAGES = ("corpus", "normalize", "context")
 LATER_STAGES = ("train", "evaluate", "predict")

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from phonemes.commands.recipe import merged, read_recipe
 from phonemes.params import Params, parse
+from phonemes.recipes import merged, read_recipe
 from phonemes.schema import read_yaml, read_yaml_file
 
 ROOT = Path(__file__).parent.parent

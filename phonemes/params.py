@@ -160,15 +160,16 @@ def parse(text: str, name: str = "params.yaml") -> Params:
     Raises:
         InputError: one message that lists every problem with key, value and what is allowed.
     """
-    return _checked(read_yaml(text, name), name)
+    return checked(read_yaml(text, name), name)
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
     """Return the checked parameters of a file; see `parse`."""
-    return _checked(read_yaml_file(path), str(path))
+    return checked(read_yaml_file(path), str(path))
 
 
-def _checked(values: object, name: str) -> Params:
+def checked(values: object, name: str) -> Params:
+    """Return the parameters of nested mappings, as YAML has them; see `parse`."""
     params, problems = build(Params, values)
     if params is not None:
         problems = _contradictions(params)

@@ -41,6 +41,8 @@ RERUNS = {  # after one edit of a module
     "phonemes/__init__.py": [],
     "phonemes/__main__.py": [],
     "phonemes/commands/recipe.py": [],
+    "phonemes/recipes.py": [],
+    "phonemes/search/study.py": [],
     "phonemes/inspection/report.py": [],
     "phonemes/inventory.py": ["corpus", "evaluate"],
     "phonemes/features/log_mel.py": ["corpus"],

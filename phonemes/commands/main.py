@@ -17,6 +17,7 @@ COMMANDS = (
     "compare",
     "seeds",
     "rate",
+    "search",
     "report",
     "check",
     "export",

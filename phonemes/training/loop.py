@@ -148,8 +148,13 @@ class Run:
         return TrainedNetwork(self.classifier.architecture, self.best_state)
 
 
-def epochs(run: Run, progress: bool) -> Iterator[Epoch]:
+def epochs(run: Run, progress: bool, lines: bool = True) -> Iterator[Epoch]:
     """Train on from the last epoch of the history; yield each new one when it is over.
+
+    Args:
+        run: to train.
+        progress: a bar, on a terminal.
+        lines: print one after each epoch.
 
     Raises:
         DivergedError: the loss is no longer a finite number; names the epoch and step.
@@ -184,11 +189,12 @@ def epochs(run: Run, progress: bool) -> Iterator[Epoch]:
                 round(time.perf_counter() - started, 3),
             )
             _keep(run, epoch)
-            bar.write(
-                f"epoch {number}: loss {train_loss:.4f} train, {dev_loss:.4f} dev; "
-                f"accuracy {train_accuracy:.4f} train, {epoch.dev_accuracy:.4f} dev; "
-                f"{epoch.frames_per_second:,.0f} frames/s"
-            )
+            if lines:
+                bar.write(
+                    f"epoch {number}: loss {train_loss:.4f} train, {dev_loss:.4f} dev; "
+                    f"accuracy {train_accuracy:.4f} train, {epoch.dev_accuracy:.4f} dev; "
+                    f"{epoch.frames_per_second:,.0f} frames/s"
+                )
             yield epoch
 
 

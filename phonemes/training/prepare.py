@@ -1,42 +1,21 @@
 """From a corpus's arrays to a network in training, the same for every network of a model."""
 
-import numpy as np
 import torch
 
-from phonemes.context import utterance_lengths
 from phonemes.errors import InputError
 from phonemes.inference.device import Compute
-from phonemes.inference.windows import require_fit, to_device
+from phonemes.inference.windows import DeviceSplit, require_fit, to_device
 from phonemes.model.architecture import Architecture, Classifier, build, initialize
-from phonemes.storage.layout import HostSplit, Labels, Starts
+from phonemes.storage.layout import HostSplit, Labels
 from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import make_batches
-from phonemes.training.loop import Buffers, Run
+from phonemes.training.loop import Batches, Buffers, Run
 from phonemes.training.loss import class_weights
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams
 from phonemes.training.seeds import derived
 from phonemes.training.step import make_step
-
-
-def targets(labels: Labels, starts: Starts, context: int) -> Labels:
-    """Return the targets of every window: the labels of frames t - n to t + n, (N, 2n + 1).
-
-    Beyond an utterance its first or last frame's label is repeated.
-
-    Args:
-        labels: (N,) of all utterances, end to end.
-        starts: (N,) from `context.window_starts`: where they jump, an utterance begins.
-        context: n, frames on each side.
-    """
-    lengths = utterance_lengths(starts)
-    ends = lengths.cumsum()
-    first, last = np.repeat(ends - lengths, lengths), np.repeat(ends - 1, lengths)
-    stacked = np.empty((len(labels), 2 * context + 1), labels.dtype)
-    frame = np.arange(len(labels))
-    for place, offset in enumerate(range(-context, context + 1)):
-        stacked[:, place] = labels[np.clip(frame + offset, first, last)]
-    return stacked
+from phonemes.training.targets import targets
 
 
 def prepare(
@@ -57,24 +36,39 @@ def prepare(
         InputError: dev's windows are not the network's, frames are not finite, or batch
             normalization would see a single frame.
     """
-    data, model, augment, how = params
-    device, dtype = compute
-    on_dev = to_device(dev, data, device, dtype)
-    batches = make_batches(
-        _with_targets(train, reached_context(model.target_context, augment)),
-        data,
-        how,
-        device,
-        dtype,
-    )
+    on_dev = to_device(dev, params.data, *compute)
+    learnt = _with_targets(train, reached_context(params.model.target_context, params.augment))
+    batches = make_batches(learnt, params.data, params.train, *compute)
+    assert train.labels is not None
+    return new_run(batches, on_dev, train.labels, classes, compute.dtype, params)
+
+
+def new_run(
+    batches: Batches,
+    dev: DeviceSplit,
+    labels: Labels,
+    classes: int,
+    dtype: torch.dtype,
+    params: FitParams,
+) -> Run:
+    """Return a run on frames that are on the device already; see `prepare`.
+
+    Args:
+        batches: of the training set, with the targets that the network and its distortions reach.
+        dev: on which its best epoch is chosen.
+        labels: (N,) of the training set.
+        classes: P.
+        dtype: of the products.
+        params: what the network is and how it is trained.
+    """
+    data, model, _, how = params
+    device, bands = dev.windows.device, batches.split.bands
     torch.manual_seed(derived(how.seed, "initialization"))
-    bands = train.frames.shape[1]
     network, architecture = build(Architecture.of(model, 2 * data.k + 1, bands, classes))
-    require_fit(architecture, on_dev, classes)
+    require_fit(architecture, dev, classes)
     initialize(network, model.initialization)
     classifier = Classifier(network.to(device), architecture)
-    labels = torch.tensor(train.labels, dtype=torch.int64)
-    weights = class_weights(labels, classes, how.class_weights)
+    weights = class_weights(torch.tensor(labels, dtype=torch.int64), classes, how.class_weights)
     weights = None if weights is None else weights.to(device)
     batch = min(how.batch_size, batches.count)
     if architecture.norm == "batch" and batch < 2:
@@ -86,7 +80,7 @@ def prepare(
     steps = how.epochs * len(buffers.rates)
     step = make_step(classifier, optimizer, batches.split, batch, steps, params, weights, dtype)
     torch.manual_seed(derived(how.seed, "dropout and distortions"))
-    return Run(classifier, optimizer, batches, step, on_dev, how, dtype, buffers)
+    return Run(classifier, optimizer, batches, step, dev, how, dtype, buffers)
 
 
 def _with_targets(split: HostSplit, context: int) -> HostSplit:

@@ -1,6 +1,8 @@
 """What training will cost, measured before the first epoch; on a GPU the step is then recorded."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 from typing import NamedTuple
 
@@ -39,7 +41,11 @@ class RecordedStep:
                 step.update(*buffers)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # other threads may train networks of their own meanwhile, each on a stream of its own;
+        # recorded on that stream, a step has a cuBLAS workspace that no other thread's step has
+        current = torch.cuda.current_stream()
+        own = None if current == torch.cuda.default_stream() else current
+        with torch.cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"):
             step.update(*buffers)
 
     def begin(self, epoch: int) -> None:
@@ -57,31 +63,21 @@ class RecordedStep:
 
 def profile(run: Run) -> Cost:
     """Measure a few steps, record the step as a CUDA graph on a GPU, and undo what they changed."""
-    network = run.classifier.network
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    scale = run.optimizer.scale
     needed: dict[int, int] = {}  # bytes of each storage that backward needs
 
     def remember(tensor: Tensor) -> Tensor:
         needed[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    network.train()
-    cuda = run.device.type == "cuda"
-    with torch.random.fork_rng([run.device] if cuda else []):
+    with _undone(run):
         with torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor):
             _take_step(run)
-        if cuda:
-            run.step = RecordedStep(run.step, *run.buffers)
+        _record(run)
         seconds = _step_seconds(run)
-    weights = list(network.parameters())
+    weights = list(run.classifier.network.parameters())
     for weight in weights:
         needed.pop(weight.untyped_storage().data_ptr(), None)
-    moments = [value for values in run.optimizer.state.values() for value in values.values()]
-    for moment in moments:
-        moment.zero_()
-    network.load_state_dict(before)
-    run.optimizer.scale = scale
+    moments = _moments(run)
     fixed = 2 * _bytes(*weights) + _bytes(*moments)
     return Cost(
         parameter_count([run.classifier.architecture]),
@@ -93,6 +89,38 @@ def profile(run: Run) -> Cost:
         ),
         seconds * run.steps,
     )
+
+
+def record(run: Run) -> None:
+    """Record the step as a CUDA graph on a GPU, as `profile` does, and measure nothing."""
+    if run.device.type == "cuda":
+        with _undone(run):
+            _take_step(run)
+            _record(run)
+
+
+def _record(run: Run) -> None:
+    if run.device.type == "cuda":
+        run.step = RecordedStep(run.step, *run.buffers)
+
+
+@contextmanager
+def _undone(run: Run) -> Iterator[None]:
+    """Undo what the steps that are taken inside changed: weights, optimizer, random state."""
+    network = run.classifier.network
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    scale = run.optimizer.scale
+    network.train()
+    with torch.random.fork_rng([run.device] if run.device.type == "cuda" else []):
+        yield
+    for moment in _moments(run):
+        moment.zero_()
+    network.load_state_dict(before)
+    run.optimizer.scale = scale
+
+
+def _moments(run: Run) -> list[Tensor]:
+    return [value for values in run.optimizer.state.values() for value in values.values()]
 
 
 def _step_seconds(run: Run) -> float:

@@ -8,7 +8,7 @@ import pytest
 from helpers import changed, run_stages
 
 from benchmarks import accuracy
-from benchmarks.accuracy import CorpusSplit, normalize, part, trained
+from benchmarks.accuracy import CorpusSplit, normalized_splits, part, trained
 from benchmarks.studies import Row
 from phonemes.params import load
 from phonemes.storage.layout import HISTORY, NORMALIZED
@@ -46,7 +46,7 @@ def corpus():
 def test_speakers_are_normalized_each_on_their_own(corpus, params):
     speakers = corpus._replace(speakers=["a", "b"])
     alone = changed(params.normalize, over="speaker", relevance=0.0)
-    for split in normalize((speakers, speakers), alone):
+    for split in normalized_splits((speakers, speakers), alone):
         for frames in np.split(split.frames, [200]):
             assert frames.mean(0) == pytest.approx(0, abs=1e-6)
             assert frames.std(0) == pytest.approx(1, rel=1e-5)
@@ -79,9 +79,9 @@ def test_what_is_stacked_is_scored_before_and_after(corpus, params):
 
 
 def test_normalization_and_training_are_those_of_the_stages(project, params):
-    train, dev = (accuracy.read(split, project) for split in ("train", "dev"))
+    train, dev = (accuracy.read_labelled(split, project) for split in ("train", "dev"))
     for split, name in zip(
-        normalize((train, dev), params.normalize), ("train", "dev"), strict=True
+        normalized_splits((train, dev), params.normalize), ("train", "dev"), strict=True
     ):
         assert np.array_equal(split.frames, np.load(NORMALIZED / f"{name}.npy"))
     run_stages("train")

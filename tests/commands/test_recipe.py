@@ -11,9 +11,10 @@ from helpers import PARAMS, ROOT, set_params
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from phonemes.commands.recipe import merged, overrides, read_recipe, recipe
+from phonemes.commands.recipe import recipe
 from phonemes.errors import InputError
 from phonemes.params import load
+from phonemes.recipes import merged, overrides, read_recipe
 from phonemes.schema import read_yaml, read_yaml_file
 from phonemes.training.planned import require_size
 

@@ -421,3 +421,14 @@ def test_the_bar_of_a_long_training_fits_80_columns():
     )  # fmt: skip
     assert len(bar) <= 80
     assert bar.endswith("frames/s, accuracy=0.872, loss=1.240")
+
+
+# Without a word
+
+
+def test_no_line_is_printed_where_none_is_wanted_and_nothing_else_changes(tiny, capsys):
+    told, quiet = new_run(tiny), new_run(tiny)
+    told_rows = [row.dev_loss for row in epochs(told, progress=False)]
+    assert capsys.readouterr().out.count("epoch") == len(told_rows)
+    assert [row.dev_loss for row in epochs(quiet, progress=False, lines=False)] == told_rows
+    assert capsys.readouterr().out == ""

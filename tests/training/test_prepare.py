@@ -20,7 +20,7 @@ from training.toy import (
 
 from phonemes.context import window_starts
 from phonemes.errors import InputError
-from phonemes.training.prepare import targets
+from phonemes.training.targets import targets
 
 several_lengths = st.lists(st.integers(1, 6), min_size=1, max_size=6).map(np.array)
 contexts = st.tuples(st.integers(0, 3), st.sampled_from(["zero", "edge"]))

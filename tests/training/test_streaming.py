@@ -18,11 +18,11 @@ from phonemes.storage.layout import HostSplit
 from phonemes.training.blocks import Block, HostMemory, LayoutPlan, cut, deal, deal_epoch
 from phonemes.training.loop import Buffers, Run, epochs
 from phonemes.training.optimizer import Optimizer
-from phonemes.training.prepare import targets
 from phonemes.training.range_test import losses
 from phonemes.training.state import restore, state
 from phonemes.training.step import make_step
 from phonemes.training.streaming import StreamedBatches, fits
+from phonemes.training.targets import targets
 
 CPU = torch.device("cpu")
 FRAME_ALONE = DataParams(k=0, padding="zero")

@@ -1,7 +1,7 @@
 """Line charts as SVG by matplotlib, in the colours of the page: they follow light and dark."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import StringIO
 from typing import Any, NamedTuple
 
@@ -73,19 +73,43 @@ def chart(
         limits: of both axes; None: those of the points.
         whole: ticks of x are whole numbers.
     """
-    with matplotlib.rc_context(_SVG | {"svg.hashsalt": title + summary}):  # of ids in the page
-        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
-        FigureCanvasSVG(figure)
-        inner = 1 - (LEFT + RIGHT) / WIDTH, 1 - (TOP + BOTTOM) / HEIGHT
-        axes = figure.add_axes((LEFT / WIDTH, BOTTOM / HEIGHT, *inner))
+
+    def draw(axes: Axes) -> list[tuple[str, str]]:
         tips = [tip for number, line in enumerate(lines) for tip in _draw(axes, number, line)]
         _lay_out(axes, limits, whole)
         axes.set_xlabel(x_label, color=COLOURS["muted"])
         axes.set_ylabel(y_label, color=COLOURS["muted"])
+        return tips
+
+    svg = drawing(title, summary, draw, (WIDTH, HEIGHT), (LEFT, RIGHT, TOP, BOTTOM))
+    return Chart(title, tuple((line.name, line.look) for line in lines), svg, note)
+
+
+def drawing(
+    title: str,
+    summary: str,
+    draw: Callable[[Axes], Sequence[tuple[str, str]]],
+    size: tuple[float, float],
+    margins: tuple[float, float, float, float],
+) -> Markup:
+    """Return a drawing for the page.
+
+    Args:
+        title: of the drawing; two on a page need different ones.
+        summary: what it shows, for screen readers.
+        draw: draws, in COLOURS; returns the id of each mark that says something, and what.
+        size: width and height in points.
+        margins: left, right, top and bottom of the axes, in points.
+    """
+    (width, height), (left, right, top, bottom) = size, margins
+    with matplotlib.rc_context(_SVG | {"svg.hashsalt": title + summary}):  # of ids in the page
+        figure = Figure(figsize=(width / 72, height / 72))
+        FigureCanvasSVG(figure)
+        inner = 1 - (left + right) / width, 1 - (top + bottom) / height
+        tips = draw(figure.add_axes((left / width, bottom / height, *inner)))
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    svg = _for_the_page(file.getvalue(), summary, tips)
-    return Chart(title, tuple((line.name, line.look) for line in lines), svg, note)
+    return _for_the_page(file.getvalue(), summary, tips)
 
 
 def _draw(axes: Axes, number: int, line: Line) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from phonemes.training.fused.norm import forward
 from phonemes.training.fused.step import FusedStep
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams
-from phonemes.training.prepare import targets
+from phonemes.training.targets import targets
 
 pytestmark = [
     pytest.mark.heavy,

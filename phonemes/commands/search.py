@@ -1,0 +1,289 @@
+"""`phonemes search`: find an architecture and hyperparameters by many trainings in one process."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from phonemes.errors import InputError
+from phonemes.recipes import BEST, SEARCHES
+
+if TYPE_CHECKING:
+    from phonemes.params import Params
+    from phonemes.search.outcome import Train, Trained
+    from phonemes.search.resident import Resident
+    from phonemes.search.study import Plan, Progress, Search
+
+MINUTES = 10.0  # where neither --minutes nor --trials is given
+PARALLEL = 4  # networks at a time on a GPU
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+
+
+@click.command(epilog="Example: phonemes search course --minutes 10")
+@click.argument("space")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time to search.")
+@click.option(
+    "--trials",
+    type=click.IntRange(0),
+    help="Search until so many networks were trained, those of earlier runs among them.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the draws.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["tpe", "random"]),
+    default="tpe",
+    show_default=True,
+    help="How values are drawn.",
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(["halving", "hyperband", "none"]),
+    default="halving",
+    show_default=True,
+    help="How trainings that lag behind are ended early.",
+)
+@click.option("--parallel", type=click.IntRange(1, 32), help="Networks at a time, on a GPU.")
+@click.option(
+    "--winners",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Best trials that are trained with further seeds.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(0),
+    default=2,
+    show_default=True,
+    help="Further seeds of winners, and of what the space starts from.",
+)
+@click.option(
+    "--keep", type=click.IntRange(0), default=0, help="Best trials to run as DVC experiments."
+)
+@click.option("--name", help="Folder of the results in search/; without, the space's name.")
+def search(
+    space: str,
+    minutes: float | None,
+    trials: int | None,
+    winners: int,
+    seeds: int,
+    keep: int,
+    name: str | None,
+    parallel: int | None,
+    **how: int | str,
+) -> None:
+    """Search a space of parameters for the most accurate network.
+
+    SPACE is a file of recipes/spaces/, or a path that ends in .yaml. Needs what the stage corpus
+    wrote. Writes search/NAME/: trials.csv, search.html and the recipe best.yaml. The same command
+    again goes on where the search ended, was interrupted or was killed; other processes, and
+    machines that share the folder, join it. Without --minutes and --trials it takes 10 minutes.
+    """
+    began = time.perf_counter()
+    if minutes is not None and trials is not None:
+        raise InputError("--minutes and --trials are given; expected one of them")
+    if minutes is None and trials is None:
+        minutes = MINUTES
+    _require_optuna()
+    # not above: `phonemes --help` needs neither torch nor optuna
+    from phonemes.search.study import Plan
+
+    deadline = None if minutes is None else began + 60 * minutes
+    plan = Plan(**how, trials=trials, deadline=deadline)  # type: ignore[arg-type]
+    running, resident = open_search(space, name, plan, parallel)
+    click.echo(running.about())
+    interrupted = _search(running, plan, began)
+    with running.alone():
+        if seeds and not interrupted:
+            interrupted = _retrain(running, winners, seeds)
+        _write(running, resident)
+    if interrupted:
+        click.echo("interrupted; the same command goes on")
+        raise SystemExit(INTERRUPTED)
+    if keep:
+        _keep(running, keep)
+
+
+def _require_optuna() -> None:
+    """Refuse to search without the library for it.
+
+    Raises:
+        InputError: says how to install it.
+    """
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"phonemes search needs optuna ({error}); run `pip install 'phonemes[search]'`, in a "
+            "checkout `pip install -e '.[search]'`"
+        ) from None
+
+
+def open_search(
+    space_name: str, name: str | None, plan: "Plan", parallel: int | None
+) -> tuple["Search", "Resident"]:
+    """Return a search in the current folder, ready to start or to go on, and its frames.
+
+    Args:
+        space_name: of a space of the project, or a path.
+        name: of the folder in search/; None: the space's.
+        plan: how to search.
+        parallel: networks at a time; None: as many as suit the device.
+
+    Raises:
+        InputError: the space, the corpus, params.yaml or the journal cannot be used.
+    """
+    from phonemes.inference.device import choose_device
+    from phonemes.params import checked
+    from phonemes.schema import read_yaml_file
+    from phonemes.search.corpus import digest, read_corpus
+    from phonemes.search.journal import open_study, pruner
+    from phonemes.search.resident import Resident
+    from phonemes.search.space import find_space, read_space
+    from phonemes.search.study import Search
+    from phonemes.search.workers import Workers
+    from phonemes.storage.inputs import PARAMS
+    from phonemes.training.prepare import new_run
+
+    path = find_space(space_name)
+    folder = _folder(name or path.stem)
+    values = read_yaml_file(PARAMS)
+    params, space = checked(values, str(PARAMS)), read_space(path, values)
+    device = choose_device(params.runtime.device)
+    if device.type != "cuda" and (parallel or 1) > 1:
+        raise InputError(
+            f"--parallel is {parallel}; on {device.type} one network at a time is trained: "
+            "start the command several times, the processes share the search"
+        )
+    count = parallel or (PARALLEL if device.type == "cuda" else 1)
+    corpus = read_corpus(params)
+    resident = Resident(corpus, device, space.largest("data.k"), new_run)
+    facts = {"space or params.yaml": space.digest(), "corpus": digest(corpus)}
+    study = open_study(folder, facts, pruner(plan.pruner, space.largest("train.epochs")))
+    workers = Workers(trainer(resident), device, count, threading.Event())
+    return Search(folder, space, study, plan, workers), resident
+
+
+def trainer(resident: "Resident") -> "Train":
+    """Return what trains a network on some frames; one that is larger than allowed is refused."""
+    from phonemes.search.trial import train
+    from phonemes.training.planned import require_size
+
+    bands, classes = resident.bands, resident.corpus.classes
+
+    def trained(
+        params: "Params", stopped: Callable[[], bool], go_on: Callable[[int, float], bool]
+    ) -> "Trained":
+        require_size(params.fit, replace(params.stacking, folds=0), bands, classes)
+        return train(resident.new_run, resident.device, params, stopped, go_on)
+
+    return trained
+
+
+def _folder(name: str) -> Path:
+    """Return the folder of a search.
+
+    Raises:
+        InputError: it would be none in search/, or no word in a shell.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
+        raise InputError(f"--name is {name!r}; expected letters, digits, '.', '_' and '-'")
+    return SEARCHES / name
+
+
+def _search(running: "Search", plan: "Plan", began: float) -> bool:
+    """Search with a bar, or without a terminal a line for each new best; return if interrupted."""
+    from tqdm import tqdm
+
+    best = ""
+    timed = plan.deadline is not None
+    total = plan.deadline - began if plan.deadline is not None else plan.trials
+    form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
+    with tqdm(total=total, bar_format=form, disable=_no_bar(running)) as bar:
+
+        def show(progress: "Progress") -> None:
+            nonlocal best
+            done = time.perf_counter() - began if timed else progress.trials
+            if not bar.disable:
+                bar.initial = bar.initial or done  # before the first training, or of earlier runs
+            bar.n = min(done, total or 0)
+            trial = progress.best
+            found = f"{trial.record.choosing:.4f} (trial {trial.number})" if trial else "none yet"
+            bar.set_postfix_str(f"{progress.trials:,} trials, best {found}")
+            if bar.disable and trial and found != best:
+                click.echo(f"{progress.trials:,} trials, best {found}")
+            best = found
+
+        return running.run(show)
+
+
+def _retrain(running: "Search", winners: int, seeds: int) -> bool:
+    """Train winners with further seeds; return if interrupted."""
+    from tqdm import tqdm
+
+    from phonemes.search.retraining import retrain
+    from phonemes.search.winners import top
+
+    chosen = top(running.trials(), winners)
+    if not chosen:
+        return False
+    names = ", ".join(f"trial {trial.number}" for trial in chosen)
+    click.echo(f"training {names} and the start of the search with {seeds} further seeds")
+    with tqdm(disable=_no_bar(running)) as bar:
+
+        def show(left: int) -> None:
+            bar.total = bar.total or left
+            bar.n = bar.total - left
+            bar.refresh()
+
+        return retrain(running.study, running.space, running.workers, chosen, seeds, show)
+
+
+def _write(running: "Search", resident: "Resident") -> None:
+    """Write the results, and print what was found."""
+    from phonemes.pages.search import Found, Half, search_page
+    from phonemes.search.results import TRIALS, recipe, trial_table
+    from phonemes.search.winners import winner
+    from phonemes.storage.atomic import Outputs
+
+    trials, finals = running.trials(), running.finals()
+    if not trials:
+        click.echo("no trial is over; nothing is written")
+        return
+    best, folder, name = winner(trials, finals), running.folder, running.folder.name
+    choosing, reporting = (Half(*half) for half in resident.half_sizes())
+    found = Found(
+        name, running.space, trials, finals, running.importances(), choosing, reporting,
+        running.about(),
+    )  # fmt: skip
+    with Outputs() as outputs:
+        trial_table(running.space, trials, finals).to_csv(
+            outputs.file(folder / TRIALS), index=False, lineterminator="\n"
+        )
+        outputs.file(folder / "search.html").write_text(search_page(found), "utf-8", newline="\n")
+        if best:
+            text = recipe(running.space, best, finals, name)
+            outputs.file(folder / BEST).write_text(text, "utf-8", newline="\n")
+    click.echo(f"{folder}/: {TRIALS}, search.html")
+    if best:
+        click.echo(text.partition("\nnormalize")[0].replace("# ", ""))
+        click.echo(f"to train it:  dvc exp run $(phonemes recipe {SEARCHES}/{name})")
+
+
+def _keep(running: "Search", count: int) -> None:
+    """Run the best trials as DVC experiments."""
+    from phonemes.search.keep import keep
+    from phonemes.search.winners import top
+
+    for name in keep(running.folder.name, running.space, top(running.trials(), count)):
+        click.echo(f"kept as the experiment {name}; see `dvc exp show`")
+
+
+def _no_bar(running: "Search") -> bool | None:
+    """Return what tqdm is to know: no bar where params.yaml says so, or there is no terminal."""
+    return None if running.space.base["runtime"]["progress"] else True

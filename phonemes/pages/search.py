@@ -1,0 +1,335 @@
+"""The page of a search: what it found, how sure that is, and how it got there."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes as ChartAxes
+
+from phonemes.pages.page import render
+from phonemes.pages.report import text
+from phonemes.pages.report.charts import COLOURS, Chart, Line, chart, drawing
+from phonemes.search.journal import Trial, counted
+from phonemes.search.space import Space
+from phonemes.search.winners import (
+    START,
+    Final,
+    changed_values,
+    gap,
+    ranked,
+    shares_of_time,
+    winner,
+)
+
+MOST_CURVES = 200  # learning curves that are drawn, evenly out of all
+MOST_AXES = 12  # parameters that are drawn side by side, the most important
+AXIS = 84  # points from one to the next
+SIDES = (46, 46, 22, 46)  # margins of parallel coordinates, in points
+BEST_SHARE = 0.1  # of the trials, drawn in another colour
+
+
+class Half(NamedTuple):
+    """A half of dev."""
+
+    speakers: int  # 0 where unknown
+    frames: int
+
+    def __str__(self) -> str:
+        who = f"{self.speakers:,} speakers, " if self.speakers else ""
+        return f"{who}{self.frames:,} frames"
+
+
+class Found(NamedTuple):
+    """All that the page is about."""
+
+    name: str
+    space: Space
+    trials: Sequence[Trial]
+    finals: Sequence[Final]
+    importances: Mapping[str, float]
+    choosing: Half
+    reporting: Half
+    how: str  # sampler, pruner and seed
+
+
+def search_page(found: Found) -> str:
+    """Return the page; with one trial or more."""
+    trials, best = found.trials, winner(found.trials, found.finals)
+    tried = sum(map(counted, trials))
+    return render(
+        "search.html",
+        title=f"Search {found.name}",
+        found=found,
+        about=f"{tried:,} networks trained; {found.how}",
+        findings=findings(found, best),
+        winners=winner_rows(found),
+        best=best,
+        changes=changed_values(found.space, best) if best else {},
+        progress=[best_so_far(trials)] if best else [],
+        importances=[(name, share) for name, share in found.importances.items() if share > 0],
+        parallel=parallel_coordinates(found) if best else None,
+        curves=learning_curves(trials),
+        endings=endings(trials),
+        number=text.number,
+        signed=text.signed,
+        percent=text.percent,
+        shown=shown,
+    )
+
+
+def findings(found: Found, best: Trial | None) -> list[dict[str, str]]:
+    """Return what the search says, in sentences."""
+    if best is None:
+        return [{"topic": "Nothing yet", "text": "No trial was trained to its end.", "advice": ""}]
+    choosing, reporting = best.record.choosing or 0.0, best.record.reporting or 0.0
+    complete = len(ranked(found.trials))
+    rows = [
+        {
+            "topic": "Best trial",
+            "text": f"Trial {best.number}: {choosing:.4f} on the half of dev that it was chosen "
+            f"on, {reporting:.4f} on the other, {text.signed(choosing - reporting)} apart.",
+            "advice": f"`dvc exp run $(phonemes recipe search/{found.name})` trains it",
+        },
+        {
+            "topic": "Chance",
+            "text": f"The best of {complete:,} complete trials is too good on the half that it "
+            f"was chosen on ({found.choosing}): quote the other ({found.reporting}).",
+            "advice": "",
+        },
+    ]
+    by_name = {final.name: final for final in found.finals}
+    own, start = by_name.get(f"trial {best.number}"), by_name.get(START)
+    if own:
+        text_of = (
+            f"Trained with {len(own.choosing)} further seeds, trial {best.number} has "
+            f"{own.choosing_mean:.4f} on the choosing half and {own.reporting_mean:.4f} on the "
+            "reporting half, on average."
+        )
+        if start:
+            difference = own.reporting_mean - start.reporting_mean
+            text_of += (
+                f" What the search started from has {start.reporting_mean:.4f} on the reporting "
+                f"half with the same seeds: a difference of {text.signed(difference)}."
+            )
+        worse = start is not None and own.reporting_mean <= start.reporting_mean
+        advice = "The search has not beaten what it started from: search longer" if worse else ""
+        rows.append({"topic": "Further seeds", "text": text_of, "advice": advice})
+    return rows
+
+
+def winner_rows(found: Found) -> list[dict[str, Any]]:
+    """Return the rows of the table of winners: the best on the choosing half first."""
+    by_name = {f"trial {trial.number}": trial for trial in found.trials}
+    names = [final.name for final in found.finals]
+    names += [f"trial {trial.number}" for trial in ranked(found.trials)[:5]]
+    finals = {final.name: final for final in found.finals}
+    rows = []
+    for name in dict.fromkeys(names):
+        record = by_name[name].record if name in by_name else None
+        final = finals.get(name)
+        rows.append(
+            {
+                "name": "start of the search" if name == START else name,
+                "choosing": record.choosing if record else None,
+                "reporting": record.reporting if record else None,
+                "gap": gap(record.choosing, record.reporting) if record else None,
+                "seeds": len(final.choosing) if final else 0,
+                "mean_choosing": final.choosing_mean if final else None,
+                "mean_reporting": final.reporting_mean if final else None,
+                "mean_gap": final.choosing_mean - final.reporting_mean if final else None,
+                "parameters": record.parameters if record else None,
+                "seconds": final.seconds if final else record and record.seconds,
+            }
+        )
+    return rows
+
+
+def best_so_far(trials: Sequence[Trial]) -> Chart:
+    """Return the best accuracy on the choosing half over time, and that trial's on the other."""
+    complete = [trial for trial in trials if trial.record.ending == "complete"]
+    began = min(trial.started for trial in trials)
+    steps: list[tuple[float, float, float]] = []  # minutes, and accuracy on both halves
+    for trial in sorted(complete, key=lambda each: each.ended):
+        minute, record = (trial.ended - began) / 60, trial.record
+        if not steps or (record.choosing or 0.0) > steps[-1][1]:
+            steps += [(minute, before[1], before[2]) for before in steps[-1:]]
+            steps.append((minute, record.choosing or 0.0, record.reporting or 0.0))
+    steps.append(((max(trial.ended for trial in trials) - began) / 60, *steps[-1][1:]))
+    times, choosing, reporting = zip(*steps, strict=True)
+    return chart(
+        "Best so far",
+        [
+            Line("chosen on", "accent", times, choosing),
+            Line("the same trial on the other half", "second", times, reporting),
+        ],
+        "minutes",
+        "accuracy",
+        f"Best accuracy over time: from {choosing[0]:.4f} to {choosing[-1]:.4f} on the half that "
+        f"was chosen on, {reporting[-1]:.4f} on the other",
+        whole=False,
+    )
+
+
+def learning_curves(trials: Sequence[Trial]) -> Chart | None:
+    """Return the accuracy of trials over epochs, the best one in another colour."""
+    drawn = [trial for trial in trials if trial.curve]
+    if not drawn:
+        return None
+    order = ranked(drawn)
+    best = order[0] if order else None
+    step = math.ceil(len(drawn) / MOST_CURVES)
+    lines = [
+        Line("others", "even", range(1, len(trial.curve) + 1), trial.curve)
+        for trial in drawn[::step]
+    ]
+    if best:
+        tips = [f"epoch {n}: {value:.4f}" for n, value in enumerate(best.curve, 1)]
+        lines.append(Line("best", "accent", range(1, len(best.curve) + 1), best.curve, tips=tips))
+    made = chart(
+        "Learning curves",
+        lines,
+        "epoch",
+        "accuracy, choosing half",
+        f"Accuracy over epochs of {len(lines)} trials",
+        f"{len(drawn[::step])} of {len(drawn)} trials. Trials are compared at equal epochs.",
+    )
+    legend = (("best", "accent"),) * bool(best) + (("others", "even"),)
+    return made._replace(legend=legend)
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of parameters with lists of widths as their number, first and last one."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            found |= {f"{name} blocks": len(value), f"{name} first": value[0]}
+            found |= {f"{name} last": value[-1]}
+        else:
+            found[name] = value
+    return found
+
+
+class Axis(NamedTuple):
+    """One parameter of the parallel coordinates."""
+
+    name: str
+    ticks: list[tuple[float, str]]  # place in [0, 1], and what is there
+    places: list[float]  # of each trial, NaN where it has no value
+
+
+def parallel_coordinates(found: Found) -> Markup | None:
+    """Return a line for each complete trial through its values, the best ones in colour.
+
+    None where all have the same values.
+    """
+    order = ranked(found.trials)[::-1]  # the best are drawn last
+    axes = _axes(order, [*found.importances])
+    if not axes:
+        return None
+    axes.append(axis_of("accuracy", [trial.record.choosing for trial in order]))
+    best = max(1, round(BEST_SHARE * len(order)))
+    width = SIDES[0] + SIDES[1] + AXIS * (len(axes) - 1)
+    summary = (
+        f"Parallel coordinates of {len(order)} complete trials over {len(axes) - 1} parameters "
+        f"and the accuracy; the best {best} in colour"
+    )
+
+    def draw(area: ChartAxes) -> list[tuple[str, str]]:
+        _draw_lines(area, axes, best)
+        _draw_axes(area, axes)
+        return []
+
+    return drawing("Parallel coordinates", summary, draw, (width, 260), SIDES)
+
+
+def _axes(trials: Sequence[Trial], importances: Sequence[str]) -> list[Axis]:
+    """Return an axis for each parameter in which trials differ, the most important first."""
+    rows = [_numbers(trial.record.values) for trial in trials]
+    # the parts of a list of widths, as model.hidden.blocks, are important on their own
+    first = [name.rsplit(".", 1)[0] if name.count(".") > 1 else name for name in importances]
+    names = dict.fromkeys(name for row in rows for name in row)
+    wanted = sorted(names, key=lambda name: (*first, name.split(" ")[0]).index(name.split(" ")[0]))
+    columns = {name: [row.get(name) for row in rows] for name in wanted}
+    return [
+        axis_of(name, column)
+        for name, column in columns.items()
+        if len({str(value) for value in column if value is not None}) > 1
+    ][: MOST_AXES - 1]
+
+
+def _draw_lines(area: ChartAxes, axes: Sequence[Axis], best: int) -> None:
+    """Draw a line for each trial; the last ones are the best."""
+    for colour, alpha, chosen in (
+        ("muted", 0.35, slice(None, -best)),
+        ("accent", 0.9, slice(-best, None)),
+    ):
+        y = np.array([axis.places[chosen] for axis in axes]).T  # (trials, axes)
+        y = np.column_stack([y, np.full(len(y), np.nan)])  # a line ends where one is missing
+        x = np.tile([*range(len(axes)), np.nan], (len(y), 1))
+        area.plot(
+            x.ravel(), y.ravel(), color=COLOURS[colour], alpha=alpha, linewidth=0.7, clip_on=False
+        )
+
+
+def _draw_axes(area: ChartAxes, axes: Sequence[Axis]) -> None:
+    """Draw the axes, with their ticks and names."""
+    for number, axis in enumerate(axes):
+        area.axvline(number, color=COLOURS["line"], linewidth=1)
+        for place, label in axis.ticks:
+            area.text(number + 0.04, place, label, color=COLOURS["text"], fontsize=8)
+    area.set(xlim=(0, len(axes) - 1), ylim=(0, 1), yticks=[])
+    names = [axis.name.replace(".", ".\n").replace(" ", "\n") for axis in axes]
+    area.set_xticks([*range(len(axes))], names, fontsize=8)
+    area.tick_params(bottom=False, labelcolor=COLOURS["muted"])
+    area.spines[:].set_visible(False)
+
+
+def axis_of(name: str, column: Sequence[Any]) -> Axis:
+    """Return a parameter's axis: numbers by size, on a scale of logarithms where they span it."""
+    there = [value for value in column if value is not None]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
+    if not numbers:
+        words = sorted({shown(value) for value in there}, key=lambda word: (len(word), word))
+        place = {word: (n + 0.5) / len(words) for n, word in enumerate(words)}
+        ticks = [(at, word) for word, at in place.items()] if len(words) <= 8 else []
+        return Axis(name, ticks, [math.nan if v is None else place[shown(v)] for v in column])
+    low, high = min(there), max(there)
+    log = low > 0 and high / low >= 20
+    scale = math.log if log else float
+    span = scale(high) - scale(low) or 1.0
+    places = [math.nan if v is None else (scale(v) - scale(low)) / span for v in column]
+    middle = math.sqrt(low * high) if log else (low + high) / 2
+    ticks = [(0.0, f"{low:.3g}"), (1.0, f"{high:.3g}")]
+    if log or isinstance(low, float) or middle.is_integer():
+        ticks.insert(1, (0.5, f"{middle:.3g}"))
+    return Axis(name, ticks, places)
+
+
+def endings(trials: Sequence[Trial]) -> list[tuple[str, str]]:
+    """Return how the trials ended and what they took, line by line."""
+    counts = Counter(trial.record.ending for trial in trials)
+    rows = [(f"trials {ending}", f"{count:,}") for ending, count in sorted(counts.items())]
+    span = max((t.ended for t in trials), default=0) - min((t.started for t in trials), default=0)
+    tried = sum(map(counted, trials))
+    if span > 0:
+        rows.append(("from the first to the last", f"{span / 60:,.1f} min"))
+        rows.append(("networks an hour", f"{tried / span * 3600:,.0f}"))
+    times = shares_of_time(trials)
+    if times:
+        rows.append(("training of a network, mean", f"{times['seconds']:.2f} s"))
+        rows.append(("beside its training, mean", f"{times['seconds_beside']:.2f} s"))
+    rows.append(("epochs trained", f"{sum(len(trial.curve) for trial in trials):,}"))
+    return rows
+
+
+def shown(value: Any) -> str:
+    """Return a value as params.yaml has it, a list of equal widths in short."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        equal = len(value) > 1 and len({*value}) == 1
+        return f"{len(value)} x {value[0]}" if equal else "-".join(map(str, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
