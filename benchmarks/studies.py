@@ -9,7 +9,7 @@ from benchmarks.settings import with_recipe
 from phonemes.decoding.phone_model import SmoothParams
 from phonemes.params import Params
 
-STUDIES = ("recipes", "deep", "residual", "shipped", "second", "smoothing", "growth")
+STUDIES = ("recipes", "legal", "deep", "residual", "shipped", "second", "smoothing", "growth")
 SHORT = "train.epochs=20 train.weight_decay=0.1"  # of residual, to compare its parts
 MEL = "augment.mel_scale=0 augment.mel_shift=0"
 LEVEL = "augment.gain=0 augment.spectral_tilt=0 augment.noise=0"
@@ -27,6 +27,20 @@ PARTS = {  # each left out
     "statistics of the utterance alone": "normalize.relevance=0",
     "weight decay 0.01": "train.weight_decay=0.01",
     "dropout 0.1": "model.dropout=0.1",
+}
+LEGAL = {  # of the recipe legal: each part left out, or as in deep
+    "no equalizer": "augment.equalizer=0",
+    "no background noise": "augment.background=0",
+    "gain and tilt of deep": "augment.gain=0.2 augment.spectral_tilt=0.3",
+    "noise of deep": "augment.noise=0.2",
+    "time warp of deep": "augment.time_warp=0.3",
+    "k 35": "data.k=35 model.full_rate_context=8",
+    "nine hidden layers of 1360": f"model.hidden={[1360] * 9} data.k=35 model.full_rate_context=8",
+    "dropout 0.15": "model.dropout=0.15",
+    "dropout 0.3": "model.dropout=0.3",
+    "batches of 2,048": "train.batch_size=2048",
+    "30 epochs": "train.epochs=30 model.dropout=0.15",
+    "60 epochs": "train.epochs=60",
 }
 OTHERS = {  # other values, and things added
     "weight decay 0.2": "train.weight_decay=0.2",
@@ -64,19 +78,27 @@ OTHERS = {  # other values, and things added
 }
 CHANGES = {  # of the shipped parameters
     "no context of targets": "model.target_context=0",
-    "target context 3": "model.target_context=3",
-    "target context 8": "model.target_context=8",
+    "target context 5": "model.target_context=5",
+    "target context 11": "model.target_context=11",
     "statistics of the utterance alone": "normalize.relevance=0",
-    "relevance factor 400": "normalize.relevance=400",
     "no augmentation": MEL,
-    "smaller changes of the mel axis": "augment.mel_scale=0.08 augment.mel_shift=1",
-    "larger changes of the mel axis": "augment.mel_scale=0.15 augment.mel_shift=2",
+    "equalizer": "augment.equalizer=0.1",
     "gain and tilt": "augment.gain=0.2 augment.spectral_tilt=0.3",
     "masks": "augment.time_masks=2 augment.band_masks=2",
-    "dropout 0.25": "model.dropout=0.25",
-    "weight decay 0.2": "train.weight_decay=0.2",
-    "width 512": "model.hidden=[512, 512, 512]",
-    "width 1024": "model.hidden=[1024, 1024, 1024]",
+    "no dropout": "model.dropout=0",
+    "dropout 0.05": "model.dropout=0.05",
+    "dropout 0.2": "model.dropout=0.2",
+    "lr 2e-3": "train.lr=2e-3",
+    "lr 4e-3": "train.lr=4e-3",
+    "batches of 1,024": "train.batch_size=1024",
+    "weight decay 0.3": "train.weight_decay=0.3",
+    "ReLU": "model.activation=relu",
+    "residual": "model.residual=true",
+    "three layers of 768": "model.hidden=[768, 768, 768]",
+    "seven layers of 512": f"model.hidden={[512] * 7}",
+    "five layers of 576": f"model.hidden={[576] * 5}",
+    "four epochs": "train.epochs=4",
+    "six epochs": "train.epochs=6",
 }
 STACKED = {  # of one stacked network
     "one stacked network": "",
@@ -119,6 +141,10 @@ def rows(study: str) -> Iterator[Row]:
     match study:
         case "recipes":
             yield from _recipes()
+        case "legal":
+            yield Row("legal", with_recipe("legal"))
+            for name, changes in LEGAL.items():
+                yield Row(f"legal: {name}", with_recipe("legal", changes=changes))
         case "deep":
             yield Row("deep", with_recipe("deep"))
             for name in (*PARTS, "target context 3"):
@@ -163,6 +189,8 @@ def _recipes() -> Iterator[Row]:
     for name in ("residual", "deep"):
         further = {"stacked": with_recipe(name, "stacked")}
         yield Row(name, with_recipe(name), further=further)
+    for name in ("legal", "wide"):
+        yield Row(name, with_recipe(name))
 
 
 def _growth() -> Iterator[Row]:

@@ -7,9 +7,9 @@ from benchmarks import settings
 from benchmarks.studies import STUDIES, rows
 
 BASE = {  # in which every part that the study of the shipped parameters leaves out is on
-    "model": {"target_context": 5, "hidden": [64, 64, 64], "dropout": 0.2},
+    "model": {"target_context": 8, "hidden": [64] * 5, "dropout": 0.1},
     "augment": {"mel_scale": 0.12, "mel_shift": 1.5},
-    "train": {"weight_decay": 0.1},
+    "train": {"weight_decay": 0.1, "lr": 3e-3, "epochs": 5},
 }
 
 
