@@ -165,7 +165,11 @@ def worker() -> list[Any]:
 
 
 def begin_again(study: optuna.Study) -> int:
-    """Have the trials that dead processes of this machine left begun again; return how many."""
+    """Have the trials that dead processes of this machine left begun again; return how many.
+
+    To be called where nobody else asks for a trial: one without a worker is then of a process
+    that ended before it could say so.
+    """
     left = [
         trial
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -179,7 +183,8 @@ def begin_again(study: optuna.Study) -> int:
 def again(study: optuna.Study, number: int, params: Mapping[str, Any]) -> None:
     """End a trial without a result, and have its values tried by whoever asks next."""
     study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
-    study.enqueue_trial(dict(params))
+    if params:  # else it ended before anything was drawn
+        study.enqueue_trial(dict(params))
 
 
 def _is_dead(worker: Any) -> bool:
@@ -194,7 +199,7 @@ def _is_dead(worker: Any) -> bool:
                 return True
             except psutil.AccessDenied:
                 return False
-    return False  # has just been begun
+    return True
 
 
 def ask(study: optuna.Study, kind: str, seed: int) -> optuna.Trial:
