@@ -1,4 +1,4 @@
-"""How many networks an hour a search trains, several at a time, and what it costs beside that.
+"""How many networks an hour a search trains, several at a time, and their overhead.
 
     python -m benchmarks.search_speed [--folder FOLDER] [--parallel 1 2 4 8] [--networks 16]
     python -m benchmarks.search_speed --check [--parallel 4]
@@ -7,8 +7,8 @@
 
 Without FOLDER, a checkout in which the stage corpus ran, the frames are random. The first form
 trains the network of a recipe, from one seed to the next, in threads as the search does, and
-scores half of dev after each epoch and the other half in the end; seconds beside training are
-those from one network to the next in a thread. --check compares the weights of several networks
+scores half of dev after each epoch and the other half in the end; the overhead is the
+time from one network to the next in a thread. --check compares the weights of several networks
 at once with those of one after the other, and with those of the train stage's functions, byte
 for byte. --queue draws values of a space at random and has DVC's queue train them in CLONE, where
 `dvc repro` has run. --optuna measures drawing, reporting and telling, by the number of trials
@@ -77,7 +77,7 @@ class Speed(NamedTuple):
     parallel: int
     networks_per_hour: float
     seconds: float  # of a network, in its thread
-    seconds_beside: float  # of a network, in its thread
+    overhead_seconds: float  # of a network, in its thread
     accuracy: float  # mean on the reporting half
 
 
@@ -159,7 +159,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 def check(resident: Resident, settings: dict[str, Params], parallel: int) -> Iterator[str]:
     """Yield the names of networks that several at once, or one alone, change a bit of."""
-    networks = [*settings.values()] * 2  # each twice, beside other ones
+    networks = [*settings.values()] * 2  # each twice, at the same time as others
     at_once = trained_at_once(resident, networks, parallel)
     one_by_one = trained_at_once(resident, [*settings.values()], 1)
     for number, (name, params) in enumerate(settings.items()):
@@ -239,7 +239,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--parallel", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--networks", type=int, default=16, help="trained for each number at once")
     parser.add_argument("--check", action="store_true", help="compare weights")
-    parser.add_argument("--optuna", type=int, default=0, help="trials to draw and tell")
+    parser.add_argument("--optuna", type=int, default=0, help="trials to draw and record")
     parser.add_argument("--queue", type=int, default=0, help="experiments for DVC's queue")
     parser.add_argument("--space", default="course", help="for --optuna and --queue")
     parser.add_argument("--sampler", default="tpe", help="for --optuna")
@@ -287,12 +287,12 @@ def _speeds(given: argparse.Namespace) -> list[dict[str, Any]]:
     resident = _resident(given, params.data.k)
     speed(resident, params, 1, 1)  # kernels are compiled, frames copied
     rows = []
-    print("at once  networks/hour  s of training  s beside  accuracy")
+    print("at once  networks/hour  s of training  overhead  accuracy")
     for parallel in given.parallel:
         row = speed(resident, params, parallel, max(given.networks, parallel))
         print(
             f"{row.parallel:7} {row.networks_per_hour:14,.0f} {row.seconds:14.2f} "
-            f"{row.seconds_beside:9.3f} {row.accuracy:9.4f}",
+            f"{row.overhead_seconds:9.3f} {row.accuracy:9.4f}",
             flush=True,
         )
         rows.append(row._asdict())

@@ -1,1 +1,1 @@
-"""Search for architectures and hyperparameters: many trainings in one process, told to Optuna."""
+"""Search for architectures and hyperparameters: many trainings in one process, drawn by Optuna."""

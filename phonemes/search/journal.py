@@ -48,7 +48,7 @@ class Record(NamedTuple):
     epoch: int | None = None  # that was kept
     parameters: int | None = None
     seconds: float | None = None  # of training
-    seconds_beside: float | None = None
+    overhead_seconds: float | None = None
 
 
 class Trial(NamedTuple):

@@ -29,7 +29,7 @@ Train = Callable[[Params, Callable[[], bool], Callable[[int, float], bool]], Tra
 """Trains a network with some parameters.
 
 The second argument says whether the search is over, and is asked before every step; the third is
-told of every epoch and its accuracy on the choosing half, and says whether to go on.
+called with every epoch and its accuracy on the choosing half, and says whether to go on.
 """
 
 

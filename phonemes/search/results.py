@@ -19,8 +19,8 @@ def trial_table(space: Space, trials: Sequence[Trial], finals: Sequence[Final]) 
 
     Columns: `trial` its number; `ending` complete, pruned, diverged, refused, stopped or failed,
     and `reason`; accuracies on the half of dev that the search `choosing` and `reporting` on, and
-    their `gap`; `epoch` that was kept, of `epochs`; `parameters`; seconds of training, and
-    `seconds_beside` it; when it `started`, in s since the first one; of winners the number of
+    their `gap`; `epoch` that was kept, of `epochs`; `parameters`; `seconds` of training, and
+    `overhead_seconds`; when it `started`, in s since the first one; of winners the number of
     further `seeds`, and both means over them.
     """
     began = min((trial.started for trial in trials), default=0.0)
@@ -33,7 +33,7 @@ def trial_table(space: Space, trials: Sequence[Trial], finals: Sequence[Final]) 
 def _row_names() -> list[str]:
     return (
         "trial ending reason choosing reporting gap epoch epochs parameters seconds "
-        "seconds_beside started seeds mean_choosing mean_reporting"
+        "overhead_seconds started seeds mean_choosing mean_reporting"
     ).split()
 
 
@@ -51,7 +51,7 @@ def _row(trial: Trial, began: float, final: Final | None, space: Space) -> dict[
         "epochs": len(trial.curve),
         "parameters": _count(record.parameters),
         "seconds": record.seconds,
-        "seconds_beside": record.seconds_beside,
+        "overhead_seconds": record.overhead_seconds,
         "started": round(trial.started - began, 2),
         "seeds": _count(len(final.choosing) if final else None),
         "mean_choosing": rounded(final.choosing_mean if final else None),

@@ -33,7 +33,7 @@ def retrain(
         workers: train.
         winners: trials.
         seeds: of each.
-        show: told how many trainings are left now and then.
+        show: called now and then with the number of trainings that are left.
 
     Returns:
         Whether it was interrupted.

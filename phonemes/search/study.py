@@ -1,4 +1,4 @@
-"""The search: draw values, train, tell, until the time is over or trials are enough.
+"""The search: draw values, train, record the result, until the time is over or trials are enough.
 
 Threads of one process train one network each; further processes and machines join by the
 journal. Trials are begun by one thread at a time, so that no more are than were asked for.
@@ -75,10 +75,10 @@ class Search:
         """Search until there is time no more, trials are enough, or somebody interrupts.
 
         Args:
-            show: told of the progress now and then.
+            show: called now and then with the progress.
 
         Returns:
-            Whether it was interrupted; all trials are told then too.
+            Whether it was interrupted; the results of all trials are recorded then too.
         """
         with self._asking():
             journal.begin_again(self.study)
@@ -149,7 +149,7 @@ class Search:
         return counted + journal.running(self.study) < self.plan.trials
 
     def _try(self, trial: optuna.Trial, values: dict[str, Any], began: float) -> None:
-        """Train with some values, and tell what became of it."""
+        """Train with some values, and record what became of it."""
         record = Record("failed", values, "the process was ended")
         pruned = False
 

@@ -42,7 +42,7 @@ def train(
         device: where it is.
         params: all parameters.
         stopped: whether the search is over; asked before every step.
-        go_on: told of every epoch and its accuracy, says whether there shall be another one.
+        go_on: called with every epoch and its accuracy, says whether there shall be another one.
 
     Raises:
         StoppedError: the search was over before the training.

@@ -112,11 +112,11 @@ def changed_values(space: Space, trial: Trial) -> dict[str, tuple[Any, Any]]:
 
 
 def shares_of_time(trials: Sequence[Trial]) -> Mapping[str, float]:
-    """Return mean s of a trained trial: of training, and beside it."""
+    """Return mean s of a trained trial: of training, and of overhead."""
     trained = [trial.record for trial in trials if trial.record.seconds is not None]
     if not trained:
         return {}
     return {
         "seconds": mean(record.seconds or 0.0 for record in trained),
-        "seconds_beside": mean(record.seconds_beside or 0.0 for record in trained),
+        "overhead_seconds": mean(record.overhead_seconds or 0.0 for record in trained),
     }

@@ -38,7 +38,7 @@ def test_networks_an_hour_are_measured_by_their_number_at_once(monkeypatch, caps
     )  # fmt: skip
     rows = json.loads(file.read_text())["speed"]
     assert [row["parallel"] for row in rows] == [1, 2]
-    assert all(row["networks_per_hour"] > 0 and row["seconds_beside"] > 0 for row in rows)
+    assert all(row["networks_per_hour"] > 0 and row["overhead_seconds"] > 0 for row in rows)
     assert 3600 / rows[0]["networks_per_hour"] > rows[0]["seconds"]
     assert "at once  networks/hour" in capsys.readouterr().out
 

@@ -5,17 +5,16 @@ import re
 import pytest
 from helpers import PARAMS
 
+from phonemes.pages.parallel import axis_of, shown
 from phonemes.pages.search import (
     Found,
     Half,
-    axis_of,
     best_so_far,
     endings,
     findings,
     learning_curves,
-    parallel_coordinates,
+    parallel_axes,
     search_page,
-    shown,
     winner_rows,
 )
 from phonemes.schema import read_yaml_file
@@ -117,11 +116,10 @@ def test_curves_are_of_all_trained_trials(found):
 
 
 def test_parallel_coordinates_have_an_axis_for_each_parameter_that_differs(found):
-    svg = parallel_coordinates(found)
+    svg = parallel_axes(found)
     assert "3 complete trials over 2 parameters" in svg
     assert "the best 1 in colour" in svg
-    same = found._replace(trials=[found.trials[3]])
-    assert parallel_coordinates(same) is None
+    assert parallel_axes(found._replace(trials=[found.trials[3]])) is None
 
 
 def test_an_axis_has_numbers_by_size_words_in_turn_and_gaps():

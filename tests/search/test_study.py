@@ -102,7 +102,7 @@ def test_a_trial_has_its_accuracies_epochs_and_costs(search_project):
         assert 0 <= record.reporting <= 1
         assert record.parameters > 0
         assert record.seconds > 0
-        assert 0 < record.seconds_beside < 5
+        assert 0 < record.overhead_seconds < 5
 
 
 def test_a_search_ends_when_its_time_is_over_and_the_trial_goes_on_later(search_project):
