@@ -117,7 +117,7 @@ def open_study(folder: Path, facts: Mapping[str, str], pruning: BasePruner) -> o
     path = folder / JOURNAL
     lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
     if path.exists():
-        _mend(path, lock)
+        _remove_unfinished_line(path, lock)
     try:
         study = optuna.create_study(
             storage=JournalStorage(JournalFile(path, lock)),
@@ -141,7 +141,7 @@ def open_study(folder: Path, facts: Mapping[str, str], pruning: BasePruner) -> o
     return study
 
 
-def _mend(path: Path, lock: JournalFileSymlinkLock) -> None:
+def _remove_unfinished_line(path: Path, lock: JournalFileSymlinkLock) -> None:
     """Remove an unfinished last line, which a process left that was killed while it wrote."""
     lock.acquire()
     try:
@@ -152,15 +152,15 @@ def _mend(path: Path, lock: JournalFileSymlinkLock) -> None:
                 position = max(0, position - 2**16)
                 file.seek(position)
                 rest = file.read(end - position)
-            whole = position + rest.rfind(b"\n") + 1
-            if whole < end:
-                file.truncate(whole)
+            complete = position + rest.rfind(b"\n") + 1
+            if complete < end:
+                file.truncate(complete)
     finally:
         lock.release()
 
 
 def worker() -> list[Any]:
-    """Return what tells this process from all others: machine, number and time of its start."""
+    """Return which process this is, of all machines: machine, number and time of its start."""
     return [socket.gethostname(), os.getpid(), psutil.Process().create_time()]
 
 

@@ -268,6 +268,15 @@ def test_a_trial_of_a_living_process_is_left_to_it(search_project):
     assert journal.begin_again(whole.study) == 1
 
 
+def test_a_trial_whose_process_ended_before_it_said_so_does_not_count_as_running(search_project):
+    whole = opened("space.yaml", "s", plan(trials=2))
+    whole.study.ask()
+    assert journal.running(whole.study) == 1
+    assert whole.run(lambda progress: None) is False
+    assert journal.running(whole.study) == 0
+    assert sum(map(counted, whole.trials())) == 2
+
+
 # What cannot be searched
 
 
