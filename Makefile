@@ -15,14 +15,14 @@ endif
 export PATH := $(BIN):$(PATH)
 TESTS := -n auto --dist loadfile
 
-.PHONY: help install reproduce compare back style check test slow recipe rate
+.PHONY: help install reproduce compare back style check test slow recipe rate docs links
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet -c constraints.txt -e '.[synthetic,audio,align,export,search,test,lint]'
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[synthetic,audio,align,export,search,test,lint,docs]'
 	touch $@
 
 install: $(READY)  ## make a virtual environment with pinned versions
@@ -59,3 +59,10 @@ rate: $(READY)  ## find a learning rate for params.yaml: the loss over rising ra
 	$(PY) -m phonemes rate
 	$(PY) -m dvc plots show metrics/rate.csv --template rate -x lr -y smoothed \
 		--title "Learning-rate range test" --x-label "learning rate" --y-label "nats per frame"
+
+docs: $(READY)  ## the documentation as a site, build/site/index.html; a broken link is an error
+	$(PY) -m docs.generate
+	$(PY) -m sphinx -q -W --keep-going -b html -c docs . build/site
+
+links: $(READY)  ## look whether the pages of others that the documentation links to are there
+	$(PY) -m sphinx -q -W --keep-going -b linkcheck -c docs . build/links

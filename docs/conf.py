@@ -4,10 +4,6 @@ The sources are the Markdown files of the repository in their own places, so tha
 two of them is the same on GitHub and on the site, and is checked when the site is built.
 """
 
-import os
-
-os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
-
 project = "Phonemes"
 author = copyright = "the authors of Phonemes"
 extensions = ["myst_nb"]  # Markdown and notebooks
@@ -15,14 +11,12 @@ include_patterns = [
     "docs/*.md",
     "docs/*.ipynb",
     "*.md",
-    "data/raw/README.md",
     "phonemes/english/MODEL_CARD.md",
 ]
 root_doc = "docs/index"
 
 myst_heading_anchors = 6  # each heading can be linked to, by the name that GitHub gives it
 nb_execution_mode = "off"  # a notebook's outputs are those in the file; a test compares them
-suppress_warnings = ["myst.header"]  # data/raw/README.md and others begin at the level they like
 
 html_theme = "furo"  # loads nothing from elsewhere
 html_title = "Phonemes"

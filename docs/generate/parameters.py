@@ -1,6 +1,7 @@
-"""The page of all parameters, from params.yaml, its comments, the sections' classes and dvc.yaml."""
+"""The page of all parameters, from params.yaml and its comments, the classes and dvc.yaml."""
 
 import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -17,12 +18,14 @@ PAGE = ROOT / "docs/parameters.md"
 INTRODUCTION = """\
 # Parameters
 
-All parameters of `params.yaml`, with the values that it has in git. This page is made by `make docs` from `params.yaml`
-and from the code that checks it.
+All parameters of `params.yaml`, with the values that stand there. This page is made by `make docs`
+from `params.yaml` and from the code that checks it.
 
-Set a value in `params.yaml`, or for one run: `dvc exp run -S SECTION.NAME=VALUE`. A value outside what is allowed, an
-unknown name or a missing one stops the first stage. A value outside the usual range is taken, with a warning. "Stages"
-are those that DVC runs again when the value changes; the stages after them run again where their inputs change.
+Set a value in `params.yaml`, or for one run: `dvc exp run -S SECTION.NAME=VALUE`. A value outside
+what is allowed, an unknown name or a missing one stops the first stage. A value outside the usual
+range is taken, with a warning. "Stages" are those that DVC runs again when the value changes; the
+stages after them run again where their inputs change. What a value is worth in accuracy:
+[accuracy](accuracy.md); how the parts work: [how it works](how_it_works.md).
 """
 HEADER = """\
 | name | value | allowed | what it is | stages |
@@ -43,7 +46,7 @@ class Parameter(NamedTuple):
 def rules(section: type = Params, prefix: str = "") -> Iterator[tuple[str, type, Any]]:
     """Yield every key as ("train.lr", float, Number(...)); a bool has no rule."""
     for name, hint in get_type_hints(section, include_extras=True).items():
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             yield from rules(hint, f"{prefix}{name}.")
         else:
             yield prefix + name, *(get_args(hint) or (hint, None))
@@ -52,7 +55,7 @@ def rules(section: type = Params, prefix: str = "") -> Iterator[tuple[str, type,
 def sections(section: type = Params, prefix: str = "") -> Iterator[tuple[str, type]]:
     """Yield every section, those within others too, as ("corpus.audio", AudioParams)."""
     for name, hint in get_type_hints(section).items():
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             yield prefix + name, hint
             yield from sections(hint, f"{prefix}{name}.")
 
@@ -122,7 +125,7 @@ def meaning(parameter: Parameter) -> str:
     text = parameter.comment
     if isinstance(parameter.rule, Number | Items):
         text = text.rpartition("; ")[0]
-    return text.replace("|", "\\|")
+    return re.sub(r"([\\`*_\[\]<>|^])", r"\\\1", text)
 
 
 def shown(value: object) -> str:
