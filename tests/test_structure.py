@@ -181,7 +181,7 @@ def test_a_section_is_defined_with_the_code_that_it_configures():
 def test_tests_mirror_the_tree():
     tests = Path(__file__).parent
     places = {folder.removeprefix("phonemes").strip("/") for folder in map(parent, PROGRAM)}
-    known = places | {"pipeline", "benchmarks", "stages", ""}
+    known = places | {"pipeline", "benchmarks", "docs", "stages", ""}
     assert {
         parent(path.relative_to(tests).as_posix()) for path in tests.rglob("test_*.py")
     } <= known

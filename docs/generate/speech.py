@@ -82,9 +82,11 @@ def normalization() -> Figure:
     parts["means"].set(xlabel="mel band", ylabel="mean of log power", title="statistics")
     parts["means"].legend(frameon=False, fontsize=8)
     for name, shown in (("before", spoken[shortest]), ("after", after)):
-        parts[name].imshow(shown.T, cmap=MAP, aspect="auto", origin="lower", interpolation="none")
+        parts[name].imshow(
+            shown[:150].T, cmap=MAP, aspect="auto", origin="lower", interpolation="none"
+        )
         parts[name].set(xticks=[], yticks=[], ylabel="mel bands")
-        parts[name].set_title(f"{name}: {shown.min():.1f} to {shown.max():.1f}")
+        parts[name].set_title(f"{name}: {shown.min():.0f} to {shown.max():.0f}")
     return figure
 
 
