@@ -1,28 +1,20 @@
-"""Spoken sentences, and pictures of their normalization and of smoothing their posteriors."""
+"""Pictures of the normalization of speech and of smoothing its posteriors."""
 
 from functools import cache
-from itertools import islice
-from multiprocessing import get_context
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from docs.generate.colours import BLUE, DARK, MAP, ORANGE
-from phonemes.corpus.synthetic.sessions import (
-    Recorded,
-    Session,
-    label_frames,
-    record_session,
-)
-from phonemes.corpus.synthetic.source import plan_sessions
+from docs.generate.voices import phones_at, sentence, sentences
+from phonemes.corpus.synthetic.sessions import Recorded
 from phonemes.features.log_mel import label_times, log_mel
 from phonemes.inventory import ARPABET_STRESS
 from phonemes.normalize import map_adapted, normalized, pooled, statistics
+from phonemes.storage.layout import Frames
 from phonemes.transcription.recognizer import Recognizer, open_recognizer
 from phonemes.transcription.segments import runs
 
-VOICES, SENTENCES = ("m1", "steph"), 3  # which are drawn, and how many of each
 RELEVANCE = 100  # normalize.relevance, as it is by default
 
 
@@ -32,37 +24,14 @@ def english() -> Recognizer:
     return open_recognizer(device="cpu")
 
 
-FEATURES = english().features
-RATE = FEATURES.sample_rate
-
-
-def spoken(session: Session) -> list[Recorded]:
-    """Return the first sentences of a voice; this runs in a fresh process."""
-    return [*islice(record_session(session, RATE), SENTENCES)]
-
-
-@cache
-def sentences() -> list[Recorded]:
-    """Return sentences of two voices of the generated corpus."""
-    sessions = [each for each in plan_sessions(45, 11785)["train"] if each.voice in VOICES]
-    with get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        found = pool.map(spoken, sessions, chunksize=1)
-    return [each for session in found for each in session]
-
-
-def sentence() -> Recorded:
-    """Return one sentence, of the second voice."""
-    return sentences()[-2]
-
-
-def phones_at(spoken: Recorded, times: NDArray[np.float64]) -> list[str]:
-    """Return the phone that is spoken at each of some times in s."""
-    return [ARPABET_STRESS[label] for label in label_frames(spoken.speech, times)]
+def frames_of(spoken: Recorded) -> Frames:
+    """Return the log-mel frames of a sentence, (T, C), as that model takes them."""
+    return log_mel(spoken.samples, english().features)
 
 
 def normalization() -> Figure:
     """Draw the mean of each band of an utterance, and that utterance normalized."""
-    spoken = [log_mel(each.samples, FEATURES) for each in sentences()]
+    spoken = [frames_of(each) for each in sentences()]
     lengths = np.array([len(each) for each in spoken])
     shortest = int(lengths.argmin())
     frames, groups = np.concatenate(spoken), np.arange(len(spoken))
@@ -93,11 +62,11 @@ def normalization() -> Figure:
 def smoothing() -> Figure:
     """Draw posteriors of the English model before and after smoothing, and their phones."""
     recognizer, spoken = english(), sentence()
-    frames = log_mel(spoken.samples, FEATURES)
+    frames = frames_of(spoken)
     raw = recognizer.log_posteriors([frames])
     both = [np.exp(each[0]) for each in (raw, recognizer.smoothed(raw))]
     part = slice(176, 290)
-    truth = phones_at(spoken, label_times(len(frames), FEATURES))[part]
+    truth = phones_at(spoken, label_times(len(frames), recognizer.features))[part]
     rows = [*dict.fromkeys(label for label in truth if label in recognizer.phonemes)]
     chosen = [recognizer.phonemes.index(label) for label in rows]
     figure = Figure(figsize=(8, 6), layout="constrained")

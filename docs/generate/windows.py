@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from docs.generate.colours import BLUE, CYCLE, DARK, GREY, LIGHT, MAP, ORANGE
-from docs.generate.speech import FEATURES, RATE, phones_at, sentence
+from docs.generate.speech import english, frames_of
+from docs.generate.voices import RATE, phones_at, sentence
 from phonemes.context import pad, window_starts
-from phonemes.features.log_mel import label_times, log_mel, samples_of
+from phonemes.features.log_mel import label_times, samples_of
 from phonemes.model.layers import ContextPooling, pool_sizes
 from phonemes.training.targets import targets
 
@@ -42,11 +43,11 @@ def bare(axes: Axes, width: tuple[float, float], height: tuple[float, float]) ->
 def frames() -> Figure:
     """Draw a recording, the first frames cut from it, and the labels that they get."""
     first, count = 0.79, 8  # s where the part begins, frames
-    spoken = sentence()
-    width, stride = (samples_of(each, FEATURES) for each in (FEATURES.frame_width, FEATURES.stride))
+    spoken, features = sentence(), english().features
+    width, stride = (samples_of(each, features) for each in (features.frame_width, features.stride))
     begin = round(first * RATE)
     part = spoken.samples[begin : begin + width + (count - 1) * stride]
-    times = label_times(count, FEATURES)
+    times = label_times(count, features)
     labels = phones_at(spoken, first + times)
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=[1, 1.6], sharex=True)
@@ -63,7 +64,7 @@ def frames() -> Figure:
         yticks=[], xlabel="ms", ylim=(-count + 0.8, 1.2), xlim=(0, 1000 * len(part) / RATE + 6)
     )
     lower.set_title(
-        f"frames: {FEATURES.frame_width:g} ms each, one every {FEATURES.stride:g} ms; "
+        f"frames: {features.frame_width:g} ms each, one every {features.stride:g} ms; "
         "a line where the label is taken"
     )
     return figure
@@ -97,11 +98,12 @@ def context() -> Figure:
 def pooling() -> Figure:
     """Draw which frames of the shipped window are averaged, and a window before and after."""
     sizes = pool_sizes(K, FULL_RATE)
-    pool = ContextPooling(2 * K + 1, FEATURES.bands, sizes)
-    spoken = log_mel(sentence().samples, FEATURES)
+    spoken = frames_of(sentence())
+    bands = spoken.shape[1]
+    pool = ContextPooling(2 * K + 1, bands, sizes)
     middle = 150
     window = spoken[middle - K : middle + K + 1]
-    pooled = pool(torch.from_numpy(window).reshape(1, -1)).view(-1, FEATURES.bands).numpy()
+    pooled = pool(torch.from_numpy(window).reshape(1, -1)).view(-1, bands).numpy()
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     strip, before, after = figure.subplots(3, 1, height_ratios=[1.1, 2, 2])
     edges = np.cumsum([0, *pool.widths]) - K - 0.5
@@ -115,8 +117,8 @@ def pooling() -> Figure:
         f"the others as the means of {2 * len(sizes)} runs"
     )
     for axes, shown, title in (
-        (before, window, f"window: {len(window)} frames x {FEATURES.bands} bands"),
-        (after, pooled, f"what enters the network: {len(pooled)} x {FEATURES.bands}"),
+        (before, window, f"window: {len(window)} frames x {bands} bands"),
+        (after, pooled, f"what enters the network: {len(pooled)} x {bands}"),
     ):
         axes.imshow(shown.T, cmap=MAP, aspect="auto", origin="lower", interpolation="none")
         axes.set(yticks=[], xticks=[], title=title, ylabel="mel bands")

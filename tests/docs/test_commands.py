@@ -83,7 +83,7 @@ def sandbox(tmp_path_factory) -> Path:
         pytest.importorskip(name)
     import soundfile
 
-    from docs.generate.speech import RATE, sentence
+    from docs.generate.voices import RATE, sentence
 
     project = new_project(tmp_path_factory.mktemp("sandbox") / "project")
     set_params({"train": {"epochs": 2}}, project)

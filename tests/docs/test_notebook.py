@@ -8,9 +8,9 @@ import pytest
 for name in ("nbclient", "ipykernel", "soundfile", "soxr", "espeakng_loader"):
     pytest.importorskip(name)
 
-import nbformat
+import nbformat  # noqa: E402
 
-from docs.generate.notebook import NOTEBOOK, executed, printed
+from docs.generate.notebook import NOTEBOOK, executed, printed  # noqa: E402
 
 
 def found(texts):
