@@ -16,10 +16,10 @@ cd "$SLURM_SUBMIT_DIR"
 PATH=$PWD/.venv/bin:$PATH  # where `make install` makes one
 
 python -m dvc repro normalize context  # what train reads
-first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 srun python -m torch.distributed.run \
   --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node "$SLURM_GPUS_ON_NODE" \
-  --rdzv-backend c10d --rdzv-endpoint "$first:${PORT:-29500}" --rdzv-id "$SLURM_JOB_ID" \
+  --rdzv-backend c10d --rdzv-endpoint "${nodes%%$'\n'*}:${PORT:-29500}" --rdzv-id "$SLURM_JOB_ID" \
   -m stages.train
 python -m dvc commit --force train  # DVC records what was trained
 python -m dvc repro

@@ -45,7 +45,7 @@ python -m phonemes repair
 git restore --staged --worktree .
 python -m dvc checkout --quiet --force --allow-missing
 
-if ! python -m dvc exp list --name-only | grep -x "$name" > /dev/null; then
+if ! python -m dvc exp list --name-only | grep -Fx "$name" > /dev/null; then
   python -m dvc exp run --name "$name" "${arguments[@]}"
 fi
 python -m dvc exp push --force --no-cache origin "$name"
