@@ -29,6 +29,7 @@ read -ra arguments <<< "$line"
 PATH=$project/.venv/bin:$PATH  # where `make install` makes one
 
 if [ ! -d "$clone" ]; then
+  rm -rf "$clone.new"
   git clone --quiet --no-checkout "$project" "$clone.new"
   git -C "$clone.new" checkout --quiet --detach "$(git -C "$project" rev-parse "$revision")"
   if [ -f "$project/.dvc/config.local" ]; then  # where the cache is, if not in the project
