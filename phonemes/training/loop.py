@@ -75,6 +75,20 @@ class Step(Protocol):
         """Return the bytes that a step needs, or None where they have to be measured."""
 
 
+class PartedStep(Step, Protocol):
+    """A step that pauses where a part of the gradients is complete and not yet used."""
+
+    def parts(
+        self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor
+    ) -> Iterator[list[Tensor]]:
+        """Take one step; see `Step.update`.
+
+        Yields:
+            Every gradient once, in a few parts. Whoever trains with several processes averages
+            a part before asking for the next, on the stream that is current then.
+        """
+
+
 class Epoch(NamedTuple):
     """One row of the history."""
 

@@ -1,5 +1,7 @@
 """The steps of training: torch's on any device, and the choice between it and the fused one."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -48,6 +50,13 @@ class TorchStep:
 
     def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
         """Take one step; see `Step`."""
+        for _ in self.parts(order, cursor, rates, totals):
+            pass
+
+    def parts(
+        self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor
+    ) -> Iterator[list[Tensor]]:
+        """Take one step in parts, here all gradients at once; see `PartedStep`."""
         batch, device = len(self.lane), order.device.type
         frames = order[cursor * batch + self.lane]  # (B,)
         labels = self.labels[frames].view(batch, -1).long()  # (B, D), more with a time warp
@@ -64,6 +73,7 @@ class TorchStep:
         logits = logits.view(batch, -1, logits.shape[-1])  # (B, D, P)
         loss = cross_entropy(logits, labels, self.weights, self.train.label_smoothing)
         self.optimizer.backward(loss)
+        yield self.optimizer.gradients
         if self.train.clip_norm > 0:
             self.optimizer.unscale()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm)
