@@ -1,0 +1,163 @@
+"""Which process of a run this is, and its way to the others.
+
+Processes are started by torchrun, which tells each its number by environment variables. On GPUs
+they talk by NCCL, and in host memory by gloo.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from phonemes.errors import InputError
+
+if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there is one process
+    import torch
+    from torch import Tensor
+    from torch.distributed import ProcessGroup, Work
+
+TIMEOUT = timedelta(seconds=60)  # for what all processes do at about the same time
+PATIENCE = timedelta(days=100)  # for the end of what takes one process longer than another
+LOOK_SECONDS = 0.02  # between two looks whether all are there
+GRACE_SECONDS = 2.0  # within which torchrun ends all processes after one has failed
+VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # by which torchrun numbers processes
+
+
+class World(NamedTuple):
+    """Which process of a run this is."""
+
+    rank: int  # of all hosts' processes, from 0
+    size: int  # number of processes
+    local_rank: int  # of this host's processes, from 0: the number of its GPU
+
+    @classmethod
+    def alone(cls) -> "World":
+        """Return the world of a single process."""
+        return cls(0, 1, 0)
+
+    @classmethod
+    def of_environment(cls) -> "World":
+        """Return which process torchrun started this one as; alone where it did not."""
+        numbers = [os.environ.get(name, "") for name in VARIABLES]
+        return cls(*map(int, numbers)) if all(map(str.isdecimal, numbers)) else cls.alone()
+
+    @property
+    def first(self) -> bool:
+        """Return whether this process is the one that prints and writes."""
+        return self.rank == 0
+
+    @property
+    def gpu(self) -> int | None:
+        """Return the number of this process's GPU; None where it is alone and has its choice."""
+        return None if self.size == 1 else self.local_rank
+
+    def share(self, count: int) -> range:
+        """Return which of `count` things are this process's: rank, rank + size, and so on."""
+        return range(self.rank, count, self.size)
+
+    def owner(self, number: int) -> int:
+        """Return the rank of the process whose share a thing is in."""
+        return number % self.size
+
+
+class Group:
+    """The processes of a run, seen from one of them; a single process waits for nobody."""
+
+    def __init__(self, world: World, patient: "ProcessGroup | None" = None) -> None:
+        """Look at the processes of a world that has been joined; see `joined`."""
+        self.world, self._patient = world, patient
+
+    def wait(self) -> None:
+        """Wait until all processes are here, however long the last one takes.
+
+        Raises:
+            InputError: a process has ended.
+        """
+        self._do(lambda dist: [dist.barrier(self._patient, async_op=True)])
+
+    def broadcast(self, tensors: Sequence["Tensor"], rank: int) -> None:
+        """Give `tensors`, in host memory, in all processes the values that they have in one.
+
+        Raises:
+            InputError: a process has ended.
+        """
+        self._do(lambda dist: [dist.broadcast(each, rank, self._patient, True) for each in tensors])
+
+    def _do(self, begin: Callable[..., "list[Work]"]) -> None:
+        """Begin something and see it through; signals are still heard meanwhile."""
+        if self.world.size == 1:
+            return
+        import torch.distributed as dist
+
+        with _others_failing():
+            for work in begin(dist):
+                while not work.is_completed():
+                    time.sleep(LOOK_SECONDS)
+                work.wait()
+
+
+@contextmanager
+def _others_failing() -> Iterator[None]:
+    """Have errors of what processes do together say that one of them has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        time.sleep(GRACE_SECONDS)  # the one that failed says why; then torchrun ends this one
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"another process of this run has ended; its own error says why ({reason})"
+        ) from None
+
+
+@contextmanager
+def joined(world: World, device: "torch.device") -> Iterator[Group]:
+    """Join the processes of a run while the block runs; a single process has nothing to join.
+
+    Args:
+        world: which of them this one is.
+        device: of this process; a GPU becomes torch's current one.
+
+    Raises:
+        InputError: a process has ended, or is not there in time.
+    """
+    if world.size == 1:
+        yield Group(world)
+        return
+    import torch
+    import torch.distributed as dist
+
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    with _others_failing():
+        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, timeout=TIMEOUT)
+        patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+    yield Group(world, patient)
+    dist.destroy_process_group()  # not after an error: it would wait for the others
+
+
+@contextmanager
+def in_a_world(world: World) -> Iterator[None]:
+    """Run a block as one process of several: it ends with torchrun, and reports errors once.
+
+    An error that all processes have is reported by the first one: the others wait a moment, in
+    which torchrun ends them.
+    """
+    if world.size > 1:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        yield
+    except Exception:
+        if not world.first:
+            time.sleep(GRACE_SECONDS)
+        raise
+
+
+def _end_with(parent: int) -> None:
+    """End this process once the one that started it has ended, SIGKILL included."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
