@@ -86,6 +86,50 @@ class Group:
         """
         self._do(lambda dist: [dist.broadcast(each, rank, self._patient, True) for each in tensors])
 
+    def gather(self, tensor: "Tensor") -> "Tensor":
+        """Return what all processes have for a tensor, in host memory: (size, ...), by rank.
+
+        Raises:
+            InputError: a process has ended, or is not there in time.
+        """
+        if self.world.size == 1:
+            return tensor[None]
+        import torch
+        import torch.distributed as dist
+
+        every = [torch.empty_like(tensor) for _ in range(self.world.size)]
+        with _others_failing():
+            dist.all_gather(every, tensor)
+        return torch.stack(every)
+
+    def average(self, tensors: Sequence["Tensor"]) -> None:
+        """Give tensors of one device and type the mean that they have over all processes.
+
+        On a GPU nothing waits for it: it can be recorded.
+
+        Raises:
+            InputError: on a CPU, that a process has ended, or is not there in time.
+        """
+        if self.world.size == 1 or not tensors:
+            return
+        import torch
+        import torch.distributed as dist
+
+        flat = tensors[0]
+        if len(tensors) > 1:
+            flat = torch.cat([each.flatten() for each in tensors])
+        if flat.is_cuda:
+            dist.all_reduce(flat, dist.ReduceOp.AVG)
+        else:  # by gloo, which has no mean
+            with _others_failing():
+                dist.all_reduce(flat)
+            flat /= self.world.size
+        if len(tensors) > 1:
+            for each, part in zip(
+                tensors, flat.split([each.numel() for each in tensors]), strict=True
+            ):
+                each.copy_(part.view_as(each))
+
     def _do(self, begin: Callable[..., "list[Work]"]) -> None:
         """Begin something and see it through; signals are still heard meanwhile."""
         if self.world.size == 1:
