@@ -50,6 +50,11 @@ class World(NamedTuple):
         return self.rank == 0
 
     @property
+    def number(self) -> int | None:
+        """Return the rank; None where the process is alone."""
+        return None if self.size == 1 else self.rank
+
+    @property
     def gpu(self) -> int | None:
         """Return the number of this process's GPU; None where it is alone and has its choice."""
         return None if self.size == 1 else self.local_rank

@@ -188,8 +188,16 @@ class Checkpoints:
             for path in self.path.parent.iterdir()
             if path.suffix in SUFFIXES and path != self.path and not path.name.startswith(".")
         ]
-        for old in sorted(others, key=lambda path: path.stat().st_mtime)[: -self.kept]:
+        for old in sorted(others, key=_written)[: -self.kept]:
             old.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    """Return when a file was written, s since 1970; 0 where another process has removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def remove_leftovers(folder: Path) -> None:

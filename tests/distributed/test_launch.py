@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import torch
 from helpers import ROOT
@@ -127,7 +128,7 @@ def are_gone(pids, within=10):
     """Return whether processes end soon."""
     end = time.monotonic() + within
     while time.monotonic() < end:
-        if not any(os.path.exists(f"/proc/{pid}") for pid in pids):  # noqa: PTH110
+        if not any(map(psutil.pid_exists, pids)):
             return True
         time.sleep(0.1)
     return False
