@@ -5,13 +5,13 @@ they talk by NCCL, and in host memory by gloo.
 """
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, ending_in_time, others_heard
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there is one process
@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there 
 TIMEOUT = timedelta(seconds=60)  # for what all processes do at about the same time
 PATIENCE = timedelta(days=100)  # for the end of what takes one process longer than another
 LOOK_SECONDS = 0.02  # between two looks whether all are there
-GRACE_SECONDS = 2.0  # within which torchrun ends all processes after one has failed
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # by which torchrun numbers processes
 
 
@@ -184,8 +183,20 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=TIMEOUT)
         patient = dist.new_group(backend="gloo", timeout=PATIENCE)
-    yield Group(world, patient)
+    with _heard_elsewhere(world):
+        yield Group(world, patient)
     dist.destroy_process_group()  # not after an error: it would wait for the others
+
+
+def _heard_elsewhere(world: World) -> AbstractContextManager[None]:
+    """Return what watches processes of other hosts; torchrun watches those of this one."""
+    if os.environ.get("LOCAL_WORLD_SIZE", str(world.size)) == str(world.size):
+        return nullcontext()
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = TCPStore(address, port, is_master=False, timeout=timedelta(seconds=SILENT_SECONDS))
+    return others_heard(store, world.rank, world.size)
 
 
 @contextmanager
@@ -195,18 +206,10 @@ def in_a_world(world: World) -> Iterator[None]:
     An error that all processes have is reported by the first one: the others wait a moment, in
     which torchrun ends them.
     """
-    if world.size > 1:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    try:
-        yield
-    except Exception:
-        if not world.first:
-            time.sleep(GRACE_SECONDS)
-        raise
-
-
-def _end_with(parent: int) -> None:
-    """End this process once the one that started it has ended, SIGKILL included."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    with ending_in_time() if world.size > 1 else nullcontext():
+        try:
+            yield
+        except Exception:
+            if not world.first:
+                time.sleep(GRACE_SECONDS)
+            raise
