@@ -11,7 +11,7 @@ from phonemes.storage.layout import HostSplit
 from phonemes.training.loop import Batches
 from phonemes.training.params import TrainParams
 from phonemes.training.seeds import derived
-from phonemes.training.stacking import select
+from phonemes.training.shares import select
 from phonemes.training.streaming import StreamedBatches, fits
 
 

@@ -18,8 +18,7 @@ from phonemes.training.loss import class_weights
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams, TrainParams
 from phonemes.training.seeds import derived
-from phonemes.training.shares import Share, process_batch, process_seed, share_of
-from phonemes.training.stacking import select
+from phonemes.training.shares import Share, process_batch, process_seed, select, share_of
 from phonemes.training.step import make_step
 from phonemes.training.targets import targets
 

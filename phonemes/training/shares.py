@@ -1,4 +1,4 @@
-"""The share of a split that each of several processes has: whole utterances, dealt at random.
+"""Parts of a split, and the share that each of several processes has: utterances, dealt at random.
 
 Arrays are in the order of speakers. Neighbours dealt to one process would leave its batches, and
 the statistics by which they are normalized, to few speakers.
@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.context import utterance_lengths
+from phonemes.context import DataParams, utterance_lengths, window_starts
 from phonemes.distributed.world import World
 from phonemes.errors import InputError
-from phonemes.storage.layout import Starts
+from phonemes.storage.layout import HostSplit, Starts
 from phonemes.training.seeds import derived
 
 
@@ -23,6 +23,15 @@ class Share(NamedTuple):
     utterances: NDArray[np.bool_]  # (U,) which are this process's
     fewest: int  # frames of the smallest share
     most: int  # frames of the largest share
+
+
+def select(split: HostSplit, utterances: NDArray[np.bool_], data: DataParams) -> HostSplit:
+    """Return some utterances of a split, (U,) bool, with starts for the windows of `data`."""
+    assert split.labels is not None
+    lengths = utterance_lengths(split.starts)
+    frames = np.repeat(utterances, lengths)
+    starts = window_starts(lengths[utterances], data.k, data.padding)
+    return HostSplit(split.frames[frames], starts, split.labels[frames])
 
 
 def deal(lengths: NDArray[np.integer], size: int, seed: int) -> NDArray[np.intp]:
