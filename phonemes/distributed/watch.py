@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 2.0  # for an end in good order: within it torchrun ends all after one has failed
 LOOK_SECONDS = 1.0  # between two looks at the others
-SILENT_SECONDS = 15.0  # after which a process of another host is taken for gone
+SILENT_SECONDS = 30.0  # after which a process of another host is taken for gone
+LEFT = "left"  # what a process says that has nothing left to do
 _ENDING = {getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
@@ -57,47 +58,62 @@ def _end(heard: socket.socket, parent: int) -> None:
     os._exit(1)
 
 
-@contextmanager
-def others_heard(store: "Store", rank: int, size: int) -> Iterator[None]:
-    """Have this process end with an error soon after one of another host is heard no more.
+class Others:
+    """What processes of other hosts were last heard to say, through a store that all reach."""
 
-    Args:
-        store: of this thread alone, that all processes reach.
-        rank: of this process.
-        size: number of processes.
-    """
-    left = threading.Event()
-    store.set(f"heard/{rank}", "0")
-    listener = threading.Thread(target=_listen, args=(store, rank, size, left), daemon=True)
-    listener.start()
-    yield
-    left.set()
-    listener.join()
-    with suppress(RuntimeError):  # the host of the store is done
-        store.set(f"heard/{rank}", "left")
+    def __init__(self, store: "Store", rank: int, size: int) -> None:
+        """Say that this process is there.
 
+        Args:
+            store: used by nobody else in this process.
+            rank: of this process.
+            size: number of processes.
+        """
+        self._store, self._rank, self._size = store, rank, size
+        self._left = threading.Event()
+        self._reached = time.monotonic()  # when the store was last reached
+        self._said: dict[int, tuple[bytes, float]] = {}  # by rank, and since when
+        store.set(f"heard/{rank}", "0")
 
-def _listen(store: "Store", rank: int, size: int, left: threading.Event) -> None:
-    """Say that this process is there, and look who else is, until it leaves."""
-    others = [number for number in range(size) if number != rank]
-    keys = [f"heard/{number}" for number in others]
-    last: dict[int, tuple[bytes, float]] = {}  # what each said, and when it was new
-    count = 0
-    while not left.wait(LOOK_SECONDS):
-        count += 1
-        try:
-            store.set(f"heard/{rank}", str(count))
-            said = store.multi_get(keys)
-        except RuntimeError:
-            if not left.is_set():
-                _fail("the host of the first process is heard no more")
-            return
-        now = time.monotonic()
-        for number, words in zip(others, said, strict=True):
-            if number not in last or last[number][0] != words:
-                last[number] = words, now
-            elif words != b"left" and now - last[number][1] > SILENT_SECONDS:
-                _fail(f"process {number + 1} of {size} is heard no more, for {SILENT_SECONDS:g} s")
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Have this process end with an error soon after another one is heard no more."""
+        talking, listening = (
+            threading.Thread(target=each, daemon=True) for each in (self._talk, self._listen)
+        )
+        talking.start()
+        listening.start()
+        yield
+        self._left.set()
+        talking.join(GRACE_SECONDS)
+
+    def _talk(self) -> None:
+        """Say again and again that this process is there, and hear who else is."""
+        others = [number for number in range(self._size) if number != self._rank]
+        keys = [f"heard/{number}" for number in others]
+        count = 0
+        with suppress(RuntimeError):  # the host of the store is gone: nothing is heard any more
+            while not self._left.wait(LOOK_SECONDS):
+                count += 1
+                self._store.set(f"heard/{self._rank}", str(count))
+                for number, words in zip(others, self._store.multi_get(keys), strict=True):
+                    if self._said.get(number, (b"", 0))[0] != words:
+                        self._said[number] = words, time.monotonic()
+                self._reached = time.monotonic()
+            self._store.set(f"heard/{self._rank}", LEFT)
+
+    def _listen(self) -> None:
+        """End this process once another one is silent; waits for no answer itself."""
+        while not self._left.wait(LOOK_SECONDS):
+            silent = time.monotonic() - SILENT_SECONDS
+            if self._reached < silent:
+                _fail(f"the store of process 1 cannot be reached, for {SILENT_SECONDS:g} s")
+            for number, (words, since) in [*self._said.items()]:
+                if since < silent and words != LEFT.encode():
+                    _fail(
+                        f"process {number + 1} of {self._size} is heard no more, for "
+                        f"{SILENT_SECONDS:g} s"
+                    )
 
 
 def _fail(why: str) -> None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, ending_in_time, others_heard
+from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, Others, ending_in_time
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there is one process
@@ -196,7 +196,7 @@ def _heard_elsewhere(world: World) -> AbstractContextManager[None]:
 
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = TCPStore(address, port, is_master=False, timeout=timedelta(seconds=SILENT_SECONDS))
-    return others_heard(store, world.rank, world.size)
+    return Others(store, world.rank, world.size).heard()
 
 
 @contextmanager
