@@ -5,6 +5,7 @@ they talk by NCCL, and in host memory by gloo.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,9 @@ class World(NamedTuple):
         return number % self.size
 
 
+ALONE = World.alone()
+
+
 class Group:
     """The processes of a run, seen from one of them; a single process waits for nobody."""
 
@@ -90,6 +94,24 @@ class Group:
             InputError: a process has ended.
         """
         self._do(lambda dist: [dist.broadcast(each, rank, self._patient, True) for each in tensors])
+
+    def of_first(self, numbers: Sequence[int]) -> list[int]:
+        """Return the whole numbers that the first process calls this with.
+
+        Raises:
+            InputError: a process has ended.
+        """
+        if self.world.size == 1:
+            return [*numbers]
+        import torch
+
+        count = torch.tensor([len(numbers)])
+        self.broadcast([count], 0)
+        values = torch.zeros(int(count), dtype=torch.int64)
+        if self.world.first:
+            values[:] = torch.tensor(numbers, dtype=torch.int64)
+        self.broadcast([values], 0)
+        return values.tolist()
 
     def _do(self, begin: Callable[..., "list[Work]"]) -> None:
         """Begin something and see it through; signals are still heard meanwhile."""
@@ -146,19 +168,24 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
 
 @contextmanager
 def in_a_world(world: World) -> Iterator[None]:
-    """Run a block as one process of several: it ends with torchrun, and reports errors once.
+    """Run a block as one process of several: it ends with torchrun, and what all say is said once.
 
     An error that all processes have is reported by the first one: the others wait a moment, in
-    which torchrun ends them.
+    which torchrun ends them. Interruptions are reported by whoever started the processes.
     """
-    if world.size > 1:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    try:
+    if world.size == 1:
         yield
-    except Exception:
-        if not world.first:
-            time.sleep(GRACE_SECONDS)
-        raise
+        return
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    try:
+        try:
+            yield
+        except Exception:
+            if not world.first:
+                time.sleep(GRACE_SECONDS)
+            raise
+    except KeyboardInterrupt:
+        sys.exit(1)
 
 
 def _end_with(parent: int) -> None:
