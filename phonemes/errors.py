@@ -94,7 +94,7 @@ def reported(interrupted: str = "interrupted", memory: str = LOWER) -> Iterator[
     and drops it: else the next file that is opened would get its number, and its text.
 
     Args:
-        interrupted: what to say after an interruption; nothing where it is empty.
+        interrupted: what to say after an interruption.
         memory: what to do where memory ran out.
     """
     _open_closed_streams()
@@ -113,7 +113,7 @@ def reported(interrupted: str = "interrupted", memory: str = LOWER) -> Iterator[
         where = "cannot write to standard output: " * _silence_broken_output()
         sys.exit(f"error: {where}{error}; what was there before is untouched")
     except KeyboardInterrupt:
-        sys.exit(interrupted or 1)
+        sys.exit(interrupted)
 
 
 @contextmanager

@@ -15,7 +15,6 @@ from phonemes.storage.atomic import Outputs
 from phonemes.storage.inputs import read_inputs, refuse_changes
 from phonemes.storage.lock import locked
 
-INTERRUPTED = "interrupted; run `dvc repro` to go on"
 MORE_MEMORY = "end other programs, or use a machine with more memory"
 
 Main = Callable[[Params, Outputs], None]
@@ -37,14 +36,13 @@ def run(
         launched: has other processes run the stage where several share it, and returns whether
             it did.
         rank: of this process among those; None where it is alone. The first one, 0, writes for
-            all; whoever started them reports interruptions.
+            all.
     """
     name = Path(inspect.getfile(main)).stem
     _explain(main, name, sections)
     memory = LOWER if "model" in sections or not sections else MORE_MEMORY
-    alone = rank is None
-    with reported(INTERRUPTED if alone else "", memory):
-        if alone and launched(load()):
+    with reported("interrupted; run `dvc repro` to go on", memory):
+        if rank is None and launched(load()):
             return
         if rank:
             main(load(), Outputs())  # in which it puts nothing

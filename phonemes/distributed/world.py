@@ -5,6 +5,7 @@ they talk by NCCL, and in host memory by gloo.
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -65,6 +66,9 @@ class World(NamedTuple):
     def owner(self, number: int) -> int:
         """Return the rank of the process whose share a thing is in."""
         return number % self.size
+
+
+ALONE = World.alone()
 
 
 class Group:
@@ -134,6 +138,24 @@ class Group:
             ):
                 each.copy_(part.view_as(each))
 
+    def of_first(self, numbers: Sequence[int]) -> list[int]:
+        """Return the whole numbers that the first process calls this with.
+
+        Raises:
+            InputError: a process has ended.
+        """
+        if self.world.size == 1:
+            return [*numbers]
+        import torch
+
+        count = torch.tensor([len(numbers)])
+        self.broadcast([count], 0)
+        values = torch.zeros(int(count), dtype=torch.int64)
+        if self.world.first:
+            values[:] = torch.tensor(numbers, dtype=torch.int64)
+        self.broadcast([values], 0)
+        return values.tolist()
+
     def _do(self, begin: Callable[..., "list[Work]"]) -> None:
         """Begin something and see it through; signals are still heard meanwhile."""
         if self.world.size == 1:
@@ -201,15 +223,20 @@ def _heard_elsewhere(world: World) -> AbstractContextManager[None]:
 
 @contextmanager
 def in_a_world(world: World) -> Iterator[None]:
-    """Run a block as one process of several: it ends with torchrun, and reports errors once.
+    """Run a block as one process of several: it ends with torchrun, and what all say is said once.
 
     An error that all processes have is reported by the first one: the others wait a moment, in
-    which torchrun ends them.
+    which torchrun ends them. Interruptions are reported by whoever started the processes.
     """
-    with ending_in_time() if world.size > 1 else nullcontext():
+    if world.size == 1:
+        yield
+        return
+    with ending_in_time():
         try:
             yield
         except Exception:
             if not world.first:
                 time.sleep(GRACE_SECONDS)
             raise
+        except KeyboardInterrupt:
+            sys.exit(1)

@@ -81,7 +81,7 @@ from phonemes.distributed.world import World, in_a_world, joined
 from phonemes.errors import InputError, reported
 
 world, device = World.of_environment(), torch.device("cpu")
-with reported("interrupted" if world.size == 1 else ""):
+with reported():
     if world.size == 1:
         launch(2, device, "program", sys.argv[1:])
         print("launcher ends")
