@@ -233,10 +233,11 @@ def in_a_world(world: World) -> Iterator[None]:
         return
     with ending_in_time():
         try:
-            yield
-        except Exception:
-            if not world.first:
-                time.sleep(GRACE_SECONDS)
-            raise
+            try:
+                yield
+            except Exception:
+                if not world.first:
+                    time.sleep(GRACE_SECONDS)
+                raise
         except KeyboardInterrupt:
             sys.exit(1)
