@@ -274,9 +274,8 @@ def _take_steps(run: Run, bar: tqdm) -> tuple[float, float]:
 
 def _score(run: Run) -> tuple[float, float]:
     """Return loss and accuracy on dev, by the mean of all processes' running statistics."""
-    run.group.average(
-        [each for each in run.classifier.network.buffers() if each.is_floating_point()]
-    )
+    state = run.classifier.network.state_dict()
+    run.group.average([value for name, value in state.items() if "running_" in name])
     scores = classify(run.classifier, run.dev, run.dtype)
     assert run.dev.labels is not None
     right, count = (scores.predicted == run.dev.labels).sum().item(), len(run.dev.starts)
