@@ -16,6 +16,7 @@ of GPUs, and how long it took to .660.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -277,7 +278,9 @@ def launched(gpus: int, arguments: list[str]) -> dict[str, Any]:
         torchrun = ["torch.distributed.run", "--standalone", "--local-addr=localhost"]
         torchrun += [f"--nproc-per-node={gpus}", "-m", "benchmarks.scaling"]
         command = [sys.executable, "-m", *torchrun]
-        done = subprocess.run([*command, *arguments, "--child", str(path)])
+        threads = str(max(1, (os.cpu_count() or 1) // gpus))
+        environment = {"OMP_NUM_THREADS": threads} | os.environ
+        done = subprocess.run([*command, *arguments, "--child", str(path)], env=environment)
         if done.returncode:  # it said why on stderr
             sys.exit(f"no figures of {gpus} GPUs: a process ended with an error")
         return json.loads(path.read_text("utf-8"))
