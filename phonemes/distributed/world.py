@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
 
 from phonemes.errors import InputError
@@ -60,13 +61,18 @@ class World(NamedTuple):
         """Return the number of this process's GPU; None where it is alone and has its choice."""
         return None if self.size == 1 else self.local_rank
 
-    def share(self, count: int) -> range:
-        """Return which of `count` things are this process's: rank, rank + size, and so on."""
-        return range(self.rank, count, self.size)
+    def share(self, count: int) -> list[int]:
+        """Return which of `count` things, numbered from 0, are this process's."""
+        return [number for number in range(count) if self.owner(number) == self.rank]
 
     def owner(self, number: int) -> int:
-        """Return the rank of the process whose share a thing is in."""
-        return number % self.size
+        """Return the rank of the process whose share a thing is in.
+
+        They are dealt forth and back: the first thing may take longer than the others, and who
+        has it is the last one to get another.
+        """
+        place = number % (2 * self.size)
+        return min(place, 2 * self.size - 1 - place)
 
 
 ALONE = World.alone()
@@ -177,6 +183,7 @@ def in_a_world(world: World) -> Iterator[None]:
         yield
         return
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    _print_whole_lines()
     try:
         try:
             yield
@@ -186,6 +193,13 @@ def in_a_world(world: World) -> Iterator[None]:
             raise
     except KeyboardInterrupt:
         sys.exit(1)
+
+
+def _print_whole_lines() -> None:
+    """Have no process print within a line of another: torchrun has each write word by word."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)
 
 
 def _end_with(parent: int) -> None:
