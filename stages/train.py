@@ -27,10 +27,10 @@ from phonemes.training.history import shown_live, write_history
 from phonemes.training.loop import DivergedError, Epoch, Run, epochs
 from phonemes.training.params import FitParams
 from phonemes.training.planned import require_size
-from phonemes.training.prepare import prepare
+from phonemes.training.prepare import ALONE, prepare
 from phonemes.training.profile import profile, record
 from phonemes.training.sharing import shared_out
-from phonemes.training.stacking import FittedModel, fit_model
+from phonemes.training.stacking import FittedModel, Spread, fit_model, one_by_one
 from stages import run
 
 # where another process shows its bar: the line is written over it, and the bar below
@@ -42,13 +42,15 @@ def announce(training: Run) -> None:
     cost = profile(training)
     print(describe(training.classifier.architecture))
     print(
-        f"{cost.parameters:,} parameters; {training.steps:,} steps of {training.batch:,} frames "
+        f"{cost.parameters:,} parameters; {training.steps:,} steps of {training.frames:,} frames "
         f"an epoch on {training.device}, {str(training.dtype).removeprefix('torch.')}\n"
         f"memory of a step {cost.step_bytes / 2**20:,.0f} MiB, "
         f"of all frames {cost.resident_bytes / 2**20:,.0f} MiB; "
         f"an epoch takes about {cost.epoch_seconds:,.1f} s",
         flush=True,
     )
+    if (processes := training.group.world.size) > 1:
+        print(f"one of {processes} processes, each with {training.batch:,} frames of a step")
     if training.batches.blocks > 1:
         blocks = training.batches.blocks
         print(f"frames pass through the device in {blocks} blocks an epoch", flush=True)
@@ -79,6 +81,12 @@ def train_to_the_end(
         for warning in (show(training.history), checkpoints.save(training, last=last)):
             if warning:
                 print(warning, file=sys.stderr)
+
+
+def train_with_others(training: Run, checkpoints: Checkpoints) -> None:
+    """Train a network together with the process that prints."""
+    profile(training)
+    train_to_the_end(training, checkpoints, False, lambda history: "", lines=False)
 
 
 def train_beside_others(training: Run, checkpoints: Checkpoints, name: str) -> None:
@@ -134,15 +142,16 @@ class Fitting(NamedTuple):
     progress: bool
     show: Callable[[list[Epoch]], str]  # the history of the first network
     world: World
+    together: Group  # that trains each network
     trained: list[Trained]  # grows
 
     def fit(self, train: HostSplit, dev: HostSplit, how: FitParams, name: str) -> TrainedNetwork:
         """Train a network, or go on training it; see `Fit`."""
         if name and self.world.first:
             print(f"\n{name}", flush=True)
-        training = prepare(train, dev, len(self.phonemes), self.compute, how)
+        training = prepare(train, dev, len(self.phonemes), self.compute, how, self.together)
         device, dtype = self.compute
-        facts = [device.type, dtype, self.phonemes, training.step.kernels, training.batches.blocks]
+        facts = [device.type, dtype, self.phonemes, training.step.kernels]
         arrays = [array for split in (train, dev) for array in split if array is not None]
         key = run_key(how, arrays, code("train"), facts)
         checkpoints = Checkpoints(checkpoint_folder(), key, self.kept)
@@ -151,6 +160,8 @@ class Fitting(NamedTuple):
             if self.world.first:
                 announce(training)
                 train_to_the_end(training, checkpoints, self.progress, show)
+            elif self.together.world.size > 1:
+                train_with_others(training, checkpoints)
             else:
                 train_beside_others(training, checkpoints, name)
         finally:
@@ -164,7 +175,8 @@ def main(params: Params, outputs: Outputs) -> None:
 
     The networks of a model are kept together: where one of several, with stacking, is not
     trained, what was there before stays. The others go on from their checkpoints. Several
-    processes share the networks out; the first one prints and writes.
+    processes share the networks out, or train a single one together; the first one prints and
+    writes.
     """
     world = World.of_environment()
     with in_a_world(world):
@@ -188,13 +200,15 @@ def train_model(
     kept = max(KEPT, sum(each.folds + each.networks for each in stackings))
     speakers = read_speakers(train) if stackings else []
     trained: list[Trained] = []
-    spread = partial(shared_out, group=group, classes=len(phonemes))
-    if places and group.world.size > 1:
+    spread: Spread = partial(shared_out, group=group, classes=len(phonemes))
+    spread, together = (spread, ALONE) if stackings else (one_by_one, group)
+    if stackings and places and group.world.size > 1:
         print(f"{networks(params)} networks are shared out to {group.world.size} processes")
     try:
         with shown_live(HISTORY) if places else nullcontext(lambda history: "") as show:
+            progress = params.runtime.progress
             fitting = Fitting(
-                compute, phonemes, kept, params.runtime.progress, show, group.world, trained
+                compute, phonemes, kept, progress, show, group.world, together, trained
             )
             *_, model = fit_model(
                 train, dev, compute, params.fit, stackings, speakers, fitting.fit, spread
@@ -204,6 +218,8 @@ def train_model(
             model = FittedModel([trained[0].network], [])
             keep(trained[0], model, purpose, phones, *places)
             outputs.replace()  # though the stage fails
+        if not stackings:
+            group.wait()  # all diverged; the first that ends, ends all
         raise
     if places:
         keep(trained[0], model, purpose, phones, *places)

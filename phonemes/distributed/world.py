@@ -6,14 +6,14 @@ they talk by NCCL, and in host memory by gloo.
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
 
+from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, Others, ending_in_time
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there is one process
@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there 
 TIMEOUT = timedelta(seconds=60)  # for what all processes do at about the same time
 PATIENCE = timedelta(days=100)  # for the end of what takes one process longer than another
 LOOK_SECONDS = 0.02  # between two looks whether all are there
-GRACE_SECONDS = 2.0  # within which torchrun ends all processes after one has failed
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # by which torchrun numbers processes
 
 
@@ -101,6 +100,50 @@ class Group:
         """
         self._do(lambda dist: [dist.broadcast(each, rank, self._patient, True) for each in tensors])
 
+    def gather(self, tensor: "Tensor") -> "Tensor":
+        """Return what all processes have for a tensor, in host memory: (size, ...), by rank.
+
+        Raises:
+            InputError: a process has ended, or is not there in time.
+        """
+        if self.world.size == 1:
+            return tensor[None]
+        import torch
+        import torch.distributed as dist
+
+        every = [torch.empty_like(tensor) for _ in range(self.world.size)]
+        with _others_failing():
+            dist.all_gather(every, tensor)
+        return torch.stack(every)
+
+    def average(self, tensors: Sequence["Tensor"]) -> None:
+        """Give tensors of one device and type the mean that they have over all processes.
+
+        On a GPU nothing waits for it: it can be recorded.
+
+        Raises:
+            InputError: on a CPU, that a process has ended, or is not there in time.
+        """
+        if self.world.size == 1 or not tensors:
+            return
+        import torch
+        import torch.distributed as dist
+
+        flat = tensors[0]
+        if len(tensors) > 1:
+            flat = torch.cat([each.flatten() for each in tensors])
+        if flat.is_cuda:
+            dist.all_reduce(flat, dist.ReduceOp.AVG)
+        else:  # by gloo, which has no mean
+            with _others_failing():
+                dist.all_reduce(flat)
+            flat /= self.world.size
+        if len(tensors) > 1:
+            for each, part in zip(
+                tensors, flat.split([each.numel() for each in tensors]), strict=True
+            ):
+                each.copy_(part.view_as(each))
+
     def of_first(self, numbers: Sequence[int]) -> list[int]:
         """Return the whole numbers that the first process calls this with.
 
@@ -168,31 +211,47 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=TIMEOUT)
         patient = dist.new_group(backend="gloo", timeout=PATIENCE)
-    yield Group(world, patient)
+    with _heard_elsewhere(world):
+        yield Group(world, patient)
     dist.destroy_process_group()  # not after an error: it would wait for the others
 
 
+def _heard_elsewhere(world: World) -> AbstractContextManager[None]:
+    """Return what watches processes of other hosts; torchrun watches those of this one."""
+    if os.environ.get("LOCAL_WORLD_SIZE", str(world.size)) == str(world.size):
+        return nullcontext()
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = TCPStore(address, port, is_master=False, timeout=timedelta(seconds=SILENT_SECONDS))
+    return Others(store, world.rank, world.size).heard()
+
+
 @contextmanager
-def in_a_world(world: World) -> Iterator[None]:
+def in_a_world(world: World, grace: float = GRACE_SECONDS) -> Iterator[None]:
     """Run a block as one process of several: it ends with torchrun, and what all say is said once.
 
     An error that all processes have is reported by the first one: the others wait a moment, in
     which torchrun ends them. Interruptions are reported by whoever started the processes.
+
+    Args:
+        world: which of them this one is.
+        grace: s that it has to end in good order once it is told to; torchrun gives 30.
     """
     if world.size == 1:
         yield
         return
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _print_whole_lines()
-    try:
+    with ending_in_time(grace):
         try:
-            yield
-        except Exception:
-            if not world.first:
-                time.sleep(GRACE_SECONDS)
-            raise
-    except KeyboardInterrupt:
-        sys.exit(1)
+            try:
+                yield
+            except Exception:
+                if not world.first:
+                    time.sleep(GRACE_SECONDS)
+                raise
+        except KeyboardInterrupt:
+            sys.exit(1)
 
 
 def _print_whole_lines() -> None:
@@ -200,10 +259,3 @@ def _print_whole_lines() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=False)
-
-
-def _end_with(parent: int) -> None:
-    """End this process once the one that started it has ended, SIGKILL included."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)

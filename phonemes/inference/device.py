@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import psutil
 import torch
@@ -52,6 +52,25 @@ def choose_device(name: str, gpu: int | None = None) -> torch.device:
     if gpu >= (count := torch.cuda.device_count()):
         raise InputError(f"there is no GPU for process {gpu + 1} of this host, which has {count}")
     return torch.device(name, gpu)
+
+
+def choose_devices(name: str, gpus: int | Literal["auto"]) -> list[torch.device]:
+    """Return the devices that share the frames of a split to label: the first of runtime.gpus.
+
+    It is one device unless several GPUs are asked for.
+
+    Raises:
+        InputError: the named device is not there, or not so many GPUs.
+    """
+    device = choose_device(name)
+    if device.type != "cuda" or gpus == "auto" or gpus == 1:
+        return [device]
+    if gpus > (there := torch.cuda.device_count()):
+        raise InputError(
+            f"runtime.gpus is {gpus}, but there {'is' if there == 1 else 'are'} {there} "
+            f"GPU{'s' * (there != 1)}; set it to auto, or to at most {there}"
+        )
+    return [torch.device("cuda", number) for number in range(gpus)]
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

@@ -29,6 +29,7 @@ from phonemes.model.store import TrainedNetwork
 from phonemes.storage.layout import Frames, HostSplit
 from phonemes.training.params import UNDISTORTED, FitParams, StackingParams
 from phonemes.training.seeds import derived
+from phonemes.training.shares import select
 
 Fit = Callable[[HostSplit, HostSplit, FitParams, str], TrainedNetwork]
 """Trains a network on the first split, choosing its epoch on the second; the text names it."""
@@ -95,15 +96,6 @@ def folds(speakers: Sequence[str], count: int) -> list[NDArray[np.intp]]:
     from sklearn.model_selection import GroupKFold  # not above: it takes seconds
 
     return [part for _, part in GroupKFold(count).split(groups, groups=groups)]
-
-
-def select(split: HostSplit, utterances: NDArray[np.bool_], data: DataParams) -> HostSplit:
-    """Return some utterances of a split, (U,) bool, with starts for the windows of `data`."""
-    assert split.labels is not None
-    lengths = utterance_lengths(split.starts)
-    frames = np.repeat(utterances, lengths)
-    starts = window_starts(lengths[utterances], data.k, data.padding)
-    return HostSplit(split.frames[frames], starts, split.labels[frames])
 
 
 def stacked_params(params: FitParams, stacking: StackingParams, number: int) -> FitParams:

@@ -210,3 +210,17 @@ def test_processes_end_with_a_killed_launcher(program, tmp_path):
 @pytest.mark.heavy
 def test_the_exit_code_of_a_process_is_that_of_the_launcher(program):
     assert ended(program("sys.exit(130)"))[0] == 130
+
+
+@pytest.mark.heavy
+def test_a_process_that_cannot_hear_signals_ends_with_the_others_too(program, tmp_path):
+    body = """
+if world.rank == 1:
+    Path("failing").touch()
+    raise InputError("the file is bad")
+torch.distributed.TCPStore(  # waits without a look at signals, as for a GPU
+    "localhost", 0, is_master=True, wait_for_workers=False
+).wait(["nothing"], __import__("datetime").timedelta(seconds=60))
+"""
+    assert ended(program(body))[::2] == (1, ["error: the file is bad"])
+    assert time.time() - (tmp_path / "failing").stat().st_mtime < 20  # torchrun waits 30 s
