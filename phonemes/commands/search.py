@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MINUTES = 10.0  # where neither --minutes nor --trials is given
 PARALLEL = 4  # networks at a time on a GPU
 MOST_PROCESSES = 1024  # that a search is shared out to
+WRITING_SECONDS = 25.0  # in which results are written after Ctrl-C, where several processes search
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 
@@ -117,7 +118,7 @@ def search(
         if keep:
             _keep(open_search(space, name, plan, parallel)[0], keep)
         return
-    with in_a_world(world):
+    with in_a_world(world, WRITING_SECONDS):
         running, resident = open_search(space, name, plan, parallel, world)
         with joined(world, resident.device) as group:
             _search_and_write(running, resident, began, winners, seeds, group)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from phonemes.distributed.world import VARIABLES
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def process_count(gpus: Gpus, device: "torch.device", networks: int) -> int:
     """Return by how many processes of this host some networks are trained.
 
     Several networks are shared out, and more processes than networks would have nothing to do.
+    Where torchrun has started this process, whoever called it has decided: 1, this one.
 
     Args:
         gpus: `auto` takes all GPUs for several networks, and one for a single network.
@@ -32,6 +34,8 @@ def process_count(gpus: Gpus, device: "torch.device", networks: int) -> int:
     Raises:
         InputError: there are not as many GPUs, or cores.
     """
+    if all(name in os.environ for name in VARIABLES):
+        return 1
     there = _present(device)
     if gpus == "auto":
         return min(there, networks) if device.type == "cuda" else 1

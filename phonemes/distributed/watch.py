@@ -26,17 +26,17 @@ _ENDING = {getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP
 
 
 @contextmanager
-def ending_in_time() -> Iterator[None]:
+def ending_in_time(grace: float) -> Iterator[None]:
     """Have this process end with the one that started it, and soon after it is told to.
 
-    It is ended where it does not end by itself within `GRACE_SECONDS`. To be used by the main
+    It is ended where it does not end by itself within `grace`, in s. To be used by the main
     thread.
     """
     heard, told = socket.socketpair()
     told.setblocking(False)
     heard.settimeout(LOOK_SECONDS)
     former = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end, args=(heard, os.getppid()), daemon=True).start()
+    threading.Thread(target=_end, args=(heard, os.getppid(), grace), daemon=True).start()
     try:
         yield
     finally:
@@ -44,7 +44,7 @@ def ending_in_time() -> Iterator[None]:
         told.close()  # ends the thread
 
 
-def _end(heard: socket.socket, parent: int) -> None:
+def _end(heard: socket.socket, parent: int, grace: float) -> None:
     """End the process after a signal that says so, or once its parent is another one."""
     with heard:
         while os.getppid() == parent:
@@ -53,7 +53,7 @@ def _end(heard: socket.socket, parent: int) -> None:
                 if not numbers:
                     return
                 if _ENDING & {*numbers}:
-                    time.sleep(GRACE_SECONDS)
+                    time.sleep(grace)
                     break
     os._exit(1)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
 
 from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, Others, ending_in_time
@@ -59,13 +60,18 @@ class World(NamedTuple):
         """Return the number of this process's GPU; None where it is alone and has its choice."""
         return None if self.size == 1 else self.local_rank
 
-    def share(self, count: int) -> range:
-        """Return which of `count` things are this process's: rank, rank + size, and so on."""
-        return range(self.rank, count, self.size)
+    def share(self, count: int) -> list[int]:
+        """Return which of `count` things, numbered from 0, are this process's."""
+        return [number for number in range(count) if self.owner(number) == self.rank]
 
     def owner(self, number: int) -> int:
-        """Return the rank of the process whose share a thing is in."""
-        return number % self.size
+        """Return the rank of the process whose share a thing is in.
+
+        They are dealt forth and back: the first thing may take longer than the others, and who
+        has it is the last one to get another.
+        """
+        place = number % (2 * self.size)
+        return min(place, 2 * self.size - 1 - place)
 
 
 ALONE = World.alone()
@@ -222,16 +228,21 @@ def _heard_elsewhere(world: World) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def in_a_world(world: World) -> Iterator[None]:
+def in_a_world(world: World, grace: float = GRACE_SECONDS) -> Iterator[None]:
     """Run a block as one process of several: it ends with torchrun, and what all say is said once.
 
     An error that all processes have is reported by the first one: the others wait a moment, in
     which torchrun ends them. Interruptions are reported by whoever started the processes.
+
+    Args:
+        world: which of them this one is.
+        grace: s that it has to end in good order once it is told to; torchrun gives 30.
     """
     if world.size == 1:
         yield
         return
-    with ending_in_time():
+    _print_whole_lines()
+    with ending_in_time(grace):
         try:
             try:
                 yield
@@ -241,3 +252,10 @@ def in_a_world(world: World) -> Iterator[None]:
                 raise
         except KeyboardInterrupt:
             sys.exit(1)
+
+
+def _print_whole_lines() -> None:
+    """Have no process print within a line of another: torchrun has each write word by word."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)

@@ -29,11 +29,8 @@ def shared_out(
         InputError: another process has ended.
     """
     world = group.world
-    trained = {
-        number: fit(task.train(), task.dev, task.how, task.name)
-        for number, task in enumerate(tasks)
-        if number in world.share(len(tasks))
-    }
+    mine = [(number, tasks[number]) for number in world.share(len(tasks))]
+    trained = {number: fit(task.train(), task.dev, task.how, task.name) for number, task in mine}
     group.wait()
     for number, task in enumerate(tasks):
         network = trained.pop(number, None) or _untrained(task, classes)

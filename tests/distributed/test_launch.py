@@ -59,6 +59,13 @@ def test_more_gpus_than_there_are_cannot_be_asked_for(gpus, device, message):
         process_count(gpus, device, 8)
 
 
+@pytest.mark.usefixtures("machine")
+def test_a_process_of_torchrun_starts_no_others(monkeypatch):
+    for name, value in {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert process_count(4, CUDA, 6) == process_count("auto", CUDA, 6) == 1
+
+
 def test_a_single_process_imports_nothing_of_torch_distributed_that_torch_does_not():
     modules = "import sys, torch; before = set(sys.modules)"
     imports = "import phonemes.distributed.launch, phonemes.distributed.world"

@@ -42,6 +42,12 @@ def test_every_thing_is_in_the_share_of_its_owner_alone(count, size):
         assert all(World(0, size, 0).owner(number) == rank for number in share)
 
 
+def test_who_has_the_first_thing_gets_the_last_of_others():
+    # the first takes 1, each of five others 0.8: four processes take 1.6 at most
+    shares = [World(rank, 4, rank).share(6) for rank in range(4)]
+    assert shares == [[0], [1], [2, 5], [3, 4]]
+
+
 def test_a_single_process_waits_for_nobody_and_has_all_values():
     with joined(World.alone(), torch.device("cpu")) as group:
         tensor = torch.ones(2)

@@ -94,9 +94,9 @@ def test_two_processes_make_the_bytes_of_one_and_each_trains_its_share(project):
     assert results() == alone
     assert nothing_half_written(project)
     assert "3 networks are shared out to 2 processes" in out
-    assert "\nbase network without fold 2 of 2\n" in out  # of the first process, in full
     assert "\nbase network without fold 1 of 2: kept epoch" in out  # of the second, a line
-    assert "\nstacked network 1 of 2\n" in out
+    assert "\nbase network without fold 2 of 2: kept epoch" in out
+    assert "\nstacked network 1 of 2\n" in out  # of the first, in full
     assert "\nstacked network 2 of 2: kept epoch" in out
     shutil.rmtree("models")
     code, out, _ = trained(1)  # goes on from what both have left
