@@ -4,6 +4,7 @@ Processes are started by torchrun, which tells each its number by environment va
 they talk by NCCL, and in host memory by gloo.
 """
 
+import gc
 import os
 import sys
 import time
@@ -213,6 +214,7 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
         patient = dist.new_group(backend="gloo", timeout=PATIENCE)
     with _heard_elsewhere(world):
         yield Group(world, patient)
+    gc.collect()  # NCCL waits for the end of all recorded graphs that use it
     dist.destroy_process_group()  # not after an error: it would wait for the others
 
 
