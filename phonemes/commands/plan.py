@@ -190,12 +190,13 @@ def _cost_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     steps = f"{known['steps_per_epoch']:,} of {batch:,} frames an epoch, {known['epochs']:,} epochs"
     memory = f"a step {_size(known['step_bytes'])}, all frames {_size(known['frames_bytes'])}"
     epoch, run = (_duration(known[f"{part}_seconds"]) for part in ("epoch", "run"))
+    one = " on one GPU" * known["device"].startswith("cuda")
     return [
         ("device", f"{known['device']}, {known['precision']}"),
         ("steps", steps),
         ("memory", f"{memory}; free are {_size(known['free_bytes'])}"),
         ("largest batch", f"{fitting}, {how}{too_large}"),
-        ("time", f"an epoch {epoch}, all training {run}; measured, a few steps and dev once"),
+        ("time", f"an epoch {epoch}, all training {run}{one}; measured, a few steps and dev once"),
     ]
 
 

@@ -26,7 +26,7 @@ from phonemes.training.batches import ResidentBatches
 from phonemes.training.loop import Batches, Run
 from phonemes.training.params import FitParams
 from phonemes.training.seeds import derived
-from phonemes.training.stacking import select
+from phonemes.training.shares import select
 from phonemes.training.streaming import fits
 from phonemes.training.targets import targets
 

@@ -24,10 +24,18 @@ class Pieces(NamedTuple):
     lengths: NDArray[np.int64]  # (Q,) frames of the piece
 
 
-def cut(starts: Starts, piece: int) -> Pieces:
-    """Cut the utterances of (N,) window starts into pieces of at most `piece` frames."""
+def cut(starts: Starts, piece: int, utterances: NDArray[np.bool_] | None = None) -> Pieces:
+    """Cut utterances of (N,) window starts into pieces of at most `piece` frames.
+
+    Args:
+        starts: of all utterances.
+        piece: frames.
+        utterances: (U,) which of them; None: all.
+    """
     first = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
     ends = np.append(first[1:], len(starts))
+    if utterances is not None:
+        first, ends = first[utterances], ends[utterances]
     pieces = -(-(ends - first) // piece)
     within = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
     low, high = np.repeat(first, pieces), np.repeat(ends, pieces) - 1

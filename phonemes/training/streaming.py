@@ -44,15 +44,15 @@ def memory_of(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[1]
 
 
-def fits(split: HostSplit, device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether the frames of a split, (N, C), fit in the memory of the device."""
+def fits(split: HostSplit, device: torch.device, dtype: torch.dtype, share: float = 1.0) -> bool:
+    """Return whether a share of the frames of a split, (N, C), fits in the memory of the device."""
     if device.type != "cuda":
         return True
     frames, starts, labels = split
     assert labels is not None
     needed = (int(starts[-1]) + 1) * frames.shape[1] * dtype.itemsize
     needed += starts.nbytes + max(labels.nbytes, 8 * len(labels))
-    return needed < RESIDENT_SHARE * memory_of(device)
+    return share * needed < RESIDENT_SHARE * memory_of(device)
 
 
 def _shared(array: NDArray) -> Tensor:
@@ -76,6 +76,7 @@ class StreamedBatches:
         block: int = BLOCK,
         piece: int = PIECE,
         turns: int = TURNS,
+        utterances: NDArray[np.bool_] | None = None,
     ) -> None:
         """Make room for two blocks.
 
@@ -89,13 +90,15 @@ class StreamedBatches:
             block: frames of a block, about.
             piece: frames of a piece, at most.
             turns: in which all frames pass by in an epoch.
+            utterances: (U,) which of them; None: all.
         """
         frames, starts, labels = host
         assert labels is not None
-        self.count, bands = frames.shape
+        bands = frames.shape[1]
         self.generator = torch.Generator(device).manual_seed(seed)
         self._data, self._batch = data, batch
-        pieces = cut(starts, piece)
+        pieces = cut(starts, piece, utterances)
+        self.count = int(pieces.lengths.sum())
         sizes = pieces.lengths + 2 * data.k  # rows of each piece
         pinned = device.type == "cuda"
         if pinned:
@@ -180,10 +183,12 @@ class StreamedBatches:
             starts = layout.starts.to(device, non_blocking=True)
             shuffled = torch.randperm(len(starts), generator=self.generator, device=device)
             self._order[begin:end] = starts[shuffled] + first
-            if end == self.count:  # the last batch is filled up with frames of the one before
+            if end == self.count:  # the last batches are filled up with frames that are there
                 extra = len(self._order) - self.count
-                again = self.count - self._batch
-                self._order[self.count :] = self._order[again : again + extra].clone()
+                again = max(self.count - max(extra, self._batch), self.begins[max(number - 1, 0)])
+                there = self._order[again : self.count].clone()
+                for place in range(self.count, len(self._order), len(there)):
+                    self._order[place : place + len(there)] = there[: len(self._order) - place]
             event = self._side.record_event() if self._side else None
         self._arrived.append(event)
         self.queue.copied(layout.slot, event)

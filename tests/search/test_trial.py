@@ -24,7 +24,7 @@ from phonemes.storage.layout import HISTORY, MODEL
 from phonemes.storage.read import read_split
 from phonemes.training.loop import epochs
 from phonemes.training.prepare import new_run, prepare
-from phonemes.training.stacking import select
+from phonemes.training.shares import select
 
 pytestmark = pytest.mark.heavy
 

@@ -88,6 +88,31 @@ def test_no_frame_fills_up_its_own_batch():
     assert all(len(set(batch[:, 1].tolist())) == 16 for batch in windows)
 
 
+@settings(max_examples=30)
+@given(lengths_of_many, contexts, st.integers(2, 9), st.integers(1, 60), st.integers(0, 30))
+def test_a_share_is_trained_on_alone_and_steps_beyond_it_have_frames_of_it(
+    lengths, data, batch, block, more
+):
+    split, chosen = numbered(lengths, data), np.arange(len(lengths)) % 3 > 0
+    made = StreamedBatches(
+        split, data, CPU, torch.float32, batch, 1, block, 4, 3, utterances=chosen
+    )
+    own = (np.flatnonzero(np.repeat(chosen, lengths)) + 1).tolist()
+    assert made.count == len(own)
+    steps = -(-(made.count + more) // batch)
+    order = torch.zeros(steps * batch, dtype=torch.int64)
+    made.begin(0, order)
+    resident, seen = to_device(split, data, CPU, torch.float32), []
+    for step in range(steps):
+        made.before(step)
+        windows = made.split.windows[order[step * batch : (step + 1) * batch]]
+        frames = windows[:, data.k].long()
+        assert torch.equal(windows, resident.windows[resident.starts[frames - 1].long()])
+        seen += frames.tolist()
+    assert sorted(seen[: made.count]) == own
+    assert {*seen} == {*own}
+
+
 # Pieces, and what blocks get of them
 
 
