@@ -48,12 +48,12 @@ def test_arrays_may_be_memory_mapped(tmp_path):
     data, lengths = DataParams(k=1, padding="edge"), np.array([2, 3])
     frames, labels, split = random_split(lengths, data)
     starts = window_starts(lengths, 1, "edge")
-    arrays = HostSplit(frames, starts, labels.astype(np.int16))._asdict()
+    arrays = {"frames": frames, "starts": starts, "labels": labels.astype(np.int16)}
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
     mapped = HostSplit(*(np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in arrays))
     there = to_device(mapped, data, CPU, torch.float32)
-    assert all(map(torch.equal, there, split))
+    assert all(map(torch.equal, there[:3], split[:3]))
     assert there.labels.dtype == torch.int64
 
 

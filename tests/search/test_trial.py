@@ -118,7 +118,7 @@ def test_windows_of_any_k_are_views_of_the_same_frames(resident, padding, k):
     again, _ = resident.new_run(changed(params, data={"k": 3}))
     storage = run.batches.split.windows.untyped_storage().data_ptr()
     assert storage == again.batches.split.windows.untyped_storage().data_ptr()
-    frames, starts, _ = read_split("train", None)
+    frames, starts, _, _ = read_split("train", None)
     lengths = resident.corpus.train.lengths
     rows = pad(frames, window_starts(lengths, k, padding), k, padding)
     windows = sliding_window_view(rows, 2 * k + 1, axis=0).transpose(0, 2, 1)

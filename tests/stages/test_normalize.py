@@ -29,4 +29,4 @@ def test_statistics_of_the_training_set_are_written_whatever_frames_are_normaliz
         assert np.allclose(mean, frames.mean(0))
     if over == "corpus":
         assert np.allclose(deviation, frames.std(0))
-    assert json.loads(NORMALIZATION.read_text()) == asdict(load().normalize)
+    assert json.loads(NORMALIZATION.read_text()) == asdict(load().normalize.normalization)

@@ -129,8 +129,7 @@ def test_every_frame_of_a_piece_has_its_turn():
 @pytest.mark.parametrize("k", [0, 1])
 def test_a_block_is_laid_out_with_the_context_of_its_pieces(k):
     split = numbered(np.array([3, 5]), DataParams(k, "zero"))  # pieces 1-3, 4-7 and 8
-    frames, labels = torch.from_numpy(split.frames), torch.from_numpy(split.labels)
-    plan = LayoutPlan(frames, labels, cut(split.starts, 4), k, 4, 2)
+    plan = LayoutPlan(split.frames, torch.from_numpy(split.labels), cut(split.starts, 4), k, 4, 2)
     block = Block(np.array([2, 1]), np.array([0, 1]))
     memory = HostMemory(
         torch.empty(2, 8 + 4 * k, 1),
