@@ -55,13 +55,14 @@ def rows_of(array: NDArray, rows: slice) -> NDArray:
     return np.memmap(array.filename, array.dtype, "r", offset, (stop - start, *array.shape[1:]))
 
 
-def release(array: NDArray) -> None:
+def release(array: NDArray | memoryview) -> None:
     """Give back the memory of what was read of a memory-mapped array; it may be read again."""
+    fixed = array.readonly if isinstance(array, memoryview) else not array.flags.writeable
     base: object = array
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
     # of one that may be written to, what was written would be lost
-    if isinstance(base, mmap.mmap) and not array.flags.writeable and hasattr(base, "madvise"):
+    if isinstance(base, mmap.mmap) and fixed and hasattr(base, "madvise"):
         base.madvise(mmap.MADV_DONTNEED)
 
 
@@ -73,9 +74,12 @@ def in_threads(
     Args:
         function: leaves Python's lock alone for most of its time.
         items: taken as they are needed.
-        jobs: threads, 0 for one a core.
+        jobs: threads, 0 for one a core; with 1 it is this one that computes.
     """
     threads = jobs or os.cpu_count() or 1
+    if threads == 1:
+        yield from map(function, items)
+        return
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
