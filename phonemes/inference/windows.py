@@ -164,4 +164,6 @@ def gather(split: DeviceSplit, frames: Tensor | slice) -> Tensor:
         found = split.windows[rows]
     if split.scales is None:
         return found
-    return (found.view(len(found), -1, split.bands) * split.scales).flatten(1)
+    # in the type of the scales, which that of both types of 16 bits is not
+    wide = found.view(len(found), -1, split.bands) * split.scales
+    return wide.to(split.scales.dtype).flatten(1)

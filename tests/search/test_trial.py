@@ -33,9 +33,13 @@ CPU = torch.device("cpu")
 SETTINGS = [
     {"data": {"k": 2}, "model": {"dropout": 0.2}},
     {"data": {"k": 0}, "augment": {"time_warp": 0.1}, "model": {"target_context": 2}},
-    {"data": {"k": 3, "padding": "edge"}, "normalize": {"over": "corpus"}},
+    {"data": {"k": 3, "padding": "edge"}, "normalize": {"over": "corpus", "storage": "int8"}},
     {"normalize": {"over": "none"}, "model": {"target_context": 0, "precision": "bf16"}},
-    {"data": {"k": 2}, "train": {"optimizer": "sgd", "seed": 5, "class_weights": "sqrt"}},
+    {
+        "data": {"k": 2},
+        "normalize": {"storage": "bfloat16"},
+        "train": {"optimizer": "sgd", "seed": 5, "class_weights": "sqrt"},
+    },
 ]
 
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from phonemes.context import DataParams, window_starts
 from phonemes.errors import InputError
-from phonemes.inference.windows import to_device
+from phonemes.inference.windows import gather, to_device
 from phonemes.model.architecture import Architecture, build
+from phonemes.storage.frames import narrowed
 from phonemes.storage.layout import HostSplit
 from phonemes.training.blocks import Block, HostMemory, LayoutPlan, cut, deal, deal_epoch
 from phonemes.training.loop import Buffers, Run, epochs
@@ -80,6 +81,24 @@ def test_every_frame_comes_once_with_its_own_window_and_targets(
     assert sorted(frames[: len(split.frames)].tolist()) == list(range(len(split.frames)))
     assert torch.equal(windows.flatten(0, 1), resident.windows[resident.starts[frames].long()])
     assert torch.equal(labels.flatten(0, 1), resident.labels[frames])
+
+
+@pytest.mark.parametrize("padding", ["zero", "edge"])
+@pytest.mark.parametrize("form", ["bfloat16", "int8"])
+def test_stored_frames_pass_by_as_they_are(form, padding):
+    data = DataParams(k=2, padding=padding)
+    split = numbered(np.full(24, 5), data)
+    scales = np.array([0.5], np.float32) if form == "int8" else None
+    split = split._replace(frames=narrowed(split.frames / 4, form, scales), scales=scales)
+    batches = streamed(split, data, 8, 40)
+    windows, _ = epoch(batches, 8)
+    resident = to_device(split, data, CPU, torch.float32)
+    assert windows.dtype == resident.windows.dtype != torch.float32
+    assert torch.equal(batches.split.scales, resident.scales)
+    expected = sorted(map(tuple, gather(resident, slice(None)).tolist()))
+    rows = torch.arange(len(split.frames))
+    seen = gather(batches.split._replace(windows=windows.flatten(0, 1), starts=rows), slice(None))
+    assert sorted(map(tuple, seen.tolist())) == expected
 
 
 def test_no_frame_fills_up_its_own_batch():
