@@ -54,7 +54,7 @@ class NormalizeParams(Normalization):
 
 
 SMALLEST_DEVIATION = 1e-5  # a constant coefficient stays near 0 instead of dividing by 0
-SAMPLE = 2**22  # frames, about, that the scales of 8 bits are chosen for
+SAMPLE = 2**20  # frames, about, that the scales of 8 bits are chosen for
 
 
 class Statistics(NamedTuple):
@@ -246,7 +246,8 @@ class Normalizer(NamedTuple):
             return None
         every = parts(self.lengths)
         some = every[:: max(1, len(self.frames) // SAMPLE)]
-        return best_scales(magnitude_counts(in_threads(self._part, some, jobs), self.bands))
+        made = in_threads(lambda part: np.concatenate([*self._normalized(part)]), some, jobs)
+        return best_scales(magnitude_counts(made, self.frames.shape[1]))
 
     def stored(self, scales: Scales | None, jobs: int = 1) -> Iterator[StoredFrames]:
         """Yield the normalized frames in the form in which they are stored, run by run.
@@ -257,22 +258,16 @@ class Normalizer(NamedTuple):
         """
 
         def ready(part: Part) -> StoredFrames:
-            return narrowed(self._part(part), self.params.storage, scales)
+            form = self.params.storage
+            return np.concatenate(
+                [narrowed(utterance, form, scales) for utterance in self._normalized(part)]
+            )
 
         return in_threads(ready, parts(self.lengths), jobs)
 
-    @property
-    def bands(self) -> int:
-        """Return C."""
-        return self.frames.shape[1]
-
-    def _part(self, part: Part) -> Frames:
+    def _normalized(self, part: Part) -> Iterator[Frames]:
         frames, own = rows_of(self.frames, part.frames), part.utterances
-        made = normalized(
-            frames,
-            self.lengths[own],
-            self.groups[own],
-            self.given,
-            variance=self.params.variance,
+        variance = self.params.variance
+        return normalized(
+            frames, self.lengths[own], self.groups[own], self.given, variance=variance
         )
-        return np.concatenate([*made])

@@ -63,8 +63,9 @@ def main(params: Params, outputs: Outputs) -> None:
     """Write the packed corpus, all of it or nothing."""
     started, folder = time.perf_counter(), outputs.folder(CORPUS)
     source = open_source(params)
-    shared = params.corpus.allow_shared_speakers
-    summaries = write_corpus(source, folder, allow_shared_speakers=shared, jobs=params.runtime.jobs)
+    summaries = write_corpus(
+        source, folder, allow_shared_speakers=params.corpus.allow_shared_speakers
+    )
     computed = None if params.corpus.source == "arrays" else asdict(params.features)
     facts = {"source": params.corpus.source, "features": computed, "header": source.header}
     description = json.dumps(facts, indent=2)

@@ -17,7 +17,6 @@ from phonemes.corpus.source import Source, Utterance, check_name
 from phonemes.errors import InputError
 from phonemes.storage.layout import MOST_PHONEMES, SPLITS, UTTERANCE_COLUMNS, Spelling
 from phonemes.storage.npy import NpyAppender
-from phonemes.storage.parts import in_threads
 
 
 class SplitSummary(NamedTuple):
@@ -31,15 +30,9 @@ class SplitSummary(NamedTuple):
 
 
 def write_corpus(
-    source: Source, folder: Path, *, allow_shared_speakers: bool = False, jobs: int = 1
+    source: Source, folder: Path, *, allow_shared_speakers: bool = False
 ) -> dict[str, SplitSummary]:
-    """Write the packed corpus of `source` into `folder`, few utterances in memory at a time.
-
-    Args:
-        source: of the utterances.
-        folder: to write to.
-        allow_shared_speakers: a speaker may be in several splits.
-        jobs: threads that look for numbers that are not finite, 0 for one a core.
+    """Write the packed corpus of `source` into `folder`, one utterance in memory at a time.
 
     Returns:
         What was written of each split, by its name.
@@ -59,8 +52,7 @@ def write_corpus(
     _write_lines(folder / "phonemes.txt", source.phonemes)
     checks = _Checks(len(source.phonemes), allow_shared_speakers)
     written = {
-        split: _write_split(in_threads(_ready, source.splits[split](), jobs), split, folder, checks)
-        for split in SPLITS
+        split: _write_split(source.splits[split](), split, folder, checks) for split in SPLITS
     }
     spelling = source.spelling() if source.spelling else Spelling(False, source.phonemes)
     kind = "text" if spelling.text else "integers"
@@ -75,17 +67,8 @@ def _write_lines(path: Path, names: Sequence[str]) -> None:
     path.write_text("\n".join([*names, ""]), "utf-8", newline="\n")
 
 
-def _ready(utterance: Utterance) -> tuple[Utterance, bool]:
-    """Return an utterance and whether its frames are numbers that float32 can hold."""
-    frames = utterance.frames
-    if not np.issubdtype(frames.dtype, np.floating):
-        return utterance, False
-    with np.errstate(over="ignore"):  # a float64 may be finite and too large for float32
-        return utterance, bool(np.isfinite(frames.astype(np.float32, copy=False)).all())
-
-
 def _write_split(
-    utterances: Iterator[tuple[Utterance, bool]], split: str, folder: Path, checks: "_Checks"
+    utterances: Iterator[Utterance], split: str, folder: Path, checks: "_Checks"
 ) -> SplitSummary:
     """Write the files of one split."""
     lengths: list[int] = []
@@ -94,8 +77,8 @@ def _write_split(
         NpyAppender(folder / f"frames/{split}.npy", np.dtype(np.float32)) as frames,
         NpyAppender(folder / f"labels/{split}.npy", np.dtype(np.int16)) as labels,
     ):
-        for utterance, finite in utterances:
-            checks.check(utterance, split, finite)
+        for utterance in utterances:
+            checks.check(utterance, split)
             frames.append(utterance.frames)
             if utterance.labels is not None:
                 labels.append(utterance.labels)
@@ -123,17 +106,14 @@ class _Checks:
         self.bands = 0  # C, once known
         self._first_length = 0  # T of the first utterance, or C where it lies transposed
 
-    def check(self, utterance: Utterance, split: str, finite: bool) -> None:
-        """Raise InputError for the first thing that is wrong with the next utterance of `split`.
-
-        `finite` says whether float32 can hold its frames.
-        """
+    def check(self, utterance: Utterance, split: str) -> None:
+        """Raise InputError for the first thing that is wrong with the next utterance of `split`."""
         where = f"{split} utterance {utterance.name}"
         if utterance.origin:
             where = f"{utterance.origin}, {where}"
         for name in (utterance.name, utterance.speaker):
             check_name(name, utterance.origin or name)
-        self._check_frames(utterance.frames, where, finite)
+        self._check_frames(utterance.frames, where)
         self._check_labels(utterance, split, where)
         if utterance.name in self._split_of_name:
             raise InputError(
@@ -150,7 +130,7 @@ class _Checks:
                 "corpus.allow_shared_speakers to true"
             )
 
-    def _check_frames(self, frames: NDArray[np.floating], where: str, finite: bool) -> None:
+    def _check_frames(self, frames: NDArray[np.floating], where: str) -> None:
         if frames.ndim != 2 or not np.issubdtype(frames.dtype, np.floating):
             raise InputError(
                 f"{where}: frames are {frames.dtype} of shape {frames.shape}; "
@@ -170,9 +150,10 @@ class _Checks:
                 f"{where}: has {frames.shape[1]} coefficients a frame, those before have "
                 f"{self.bands}{transposed}; extract all with the same settings, as (T, C)"
             )
-        if not finite:
-            with np.errstate(over="ignore"):
-                frame, band = np.argwhere(~np.isfinite(frames.astype(np.float32)))[0]
+        with np.errstate(over="ignore"):  # a float64 may be finite and too large for float32
+            finite = np.isfinite(frames.astype(np.float32, copy=False))
+        if not finite.all():
+            frame, band = np.argwhere(~finite)[0]
             raise InputError(
                 f"{where}: frame {frame}, coefficient {band} is {frames[frame, band]}; "
                 "extract the utterance again or drop it"

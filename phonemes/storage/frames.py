@@ -56,7 +56,9 @@ def narrowed(frames: Frames, form: str, scales: Scales | None) -> StoredFrames:
     if form == "int8":
         assert scales is not None
         with np.errstate(over="ignore"):  # what is too large is clipped
-            return np.rint(frames / scales).clip(-LARGEST, LARGEST).astype(np.int8)
+            multiples = frames / scales
+        np.rint(multiples, out=multiples)
+        return multiples.clip(-LARGEST, LARGEST, out=multiples).astype(np.int8)
     return frames
 
 
