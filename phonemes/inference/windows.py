@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from phonemes.context import DataParams, pad_by_parts
@@ -95,19 +96,19 @@ def stored_dtype(frames: StoredFrames, dtype: torch.dtype) -> torch.dtype:
     return {1: torch.int8, 2: torch.bfloat16}.get(frames.dtype.itemsize, dtype)
 
 
-def as_tensor(frames: StoredFrames) -> Tensor:
-    """Return a tensor of the same memory, which nobody will write to."""
+def as_tensor(array: NDArray) -> Tensor:
+    """Return a tensor of the same memory, which nobody will write to; uint16 are bfloat16."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        if frames.dtype == np.uint16:
-            return torch.from_numpy(frames.view(np.int16)).view(torch.bfloat16)
-        return torch.from_numpy(frames)
+        if array.dtype == np.uint16:
+            return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+        return torch.from_numpy(array)
 
 
 def _labels(labels: Labels, device: torch.device) -> Tensor:
     """Return labels as int64, those of several targets as they are: there are many."""
-    kind = torch.int64 if labels.ndim == 1 else None
-    return torch.tensor(labels, device=device, dtype=kind)
+    given = as_tensor(labels)
+    return given.to(device, torch.int64 if labels.ndim == 1 else given.dtype)
 
 
 def require_finite(frames: Tensor, dtype: torch.dtype) -> None:

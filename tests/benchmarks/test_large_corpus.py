@@ -30,3 +30,16 @@ def test_a_folder_that_exists_is_left_alone(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError):
         large_corpus.main()
     assert (tmp_path / "mine").exists()
+
+
+def test_no_stage_needs_memory_for_all_frames(tmp_path, monkeypatch):
+    """What a stage takes of 1.5 million frames beyond what it takes of few is far from them."""
+    peaks = []
+    for number, frames in enumerate((2_000, 1_500_000)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        large_corpus.write_project(folder, frames // 1000, frames, 40)
+        peaks.append([large_corpus.run_stage(folder, stage)[1] for stage in large_corpus.STAGES])
+    of_frames = 1_500_000 * 40 * 4  # bytes
+    for few, many in zip(*peaks, strict=True):
+        assert many - few < 0.6 * of_frames
