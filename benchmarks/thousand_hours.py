@@ -112,7 +112,8 @@ def read(folder: Path) -> HostSplit:
 def some_of(split: HostSplit, count: int, k: int) -> HostSplit:
     """Return the first utterances of a split."""
     assert split.labels is not None
-    starts = window_starts(np.array([LENGTH] * max(1, count // LENGTH)), k, "zero")
+    most = min(count, len(split.frames))
+    starts = window_starts(np.array([LENGTH] * (most // LENGTH)), k, "zero")
     some = slice(0, len(starts))
     return split._replace(frames=split.frames[some], starts=starts, labels=split.labels[some])
 

@@ -32,14 +32,9 @@ def test_a_folder_that_exists_is_left_alone(tmp_path, monkeypatch):
     assert (tmp_path / "mine").exists()
 
 
-def test_no_stage_needs_memory_for_all_frames(tmp_path, monkeypatch):
-    """What a stage takes of 1.5 million frames beyond what it takes of few is far from them."""
-    peaks = []
-    for number, frames in enumerate((2_000, 1_500_000)):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        large_corpus.write_project(folder, frames // 1000, frames, 40)
-        peaks.append([large_corpus.run_stage(folder, stage)[1] for stage in large_corpus.STAGES])
-    of_frames = 1_500_000 * 40 * 4  # bytes
-    for few, many in zip(*peaks, strict=True):
-        assert many - few < 0.6 * of_frames
+def test_no_stage_needs_memory_for_all_frames(tmp_path):
+    frames, bands = 1_500_000, 40
+    large_corpus.write_project(tmp_path, 1500, frames, bands)
+    for stage in large_corpus.STAGES:
+        _, peak = large_corpus.run_stage(tmp_path, stage)
+        assert peak < frames * bands * 4  # Python and its libraries take a third of that

@@ -14,7 +14,7 @@ from phonemes.context import DataParams, window_starts
 from phonemes.errors import InputError
 from phonemes.inference.windows import gather, to_device
 from phonemes.model.architecture import Architecture, build
-from phonemes.storage.frames import narrowed
+from phonemes.storage.frames import FORMS, narrowed
 from phonemes.storage.layout import HostSplit
 from phonemes.training.blocks import Block, HostMemory, LayoutPlan, cut, deal, deal_epoch
 from phonemes.training.loop import Buffers, Run, epochs
@@ -276,6 +276,32 @@ def test_on_a_gpu_frames_stay_that_take_less_than_most_of_its_memory(monkeypatch
     frames, starts = np.zeros((1000, 27), np.float32), np.arange(1000, dtype=np.int32)
     split = HostSplit(frames, starts, np.zeros(1000, np.int16))  # 120,000 bytes there
     assert fits(split, torch.device("cuda"), torch.float32) == fit
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("form", "gib", "fit"), [("int8", 40, True), ("bfloat16", 40, False), ("bfloat16", 80, True)]
+)
+def test_a_thousand_hours_stay_on_one_gpu_in_16_or_8_bits(monkeypatch, form, gib, fit):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, gib * GIB))
+    count = 360_000_000
+    split = HostSplit(  # which take no memory
+        np.broadcast_to(np.zeros((), FORMS[form]), (count, 40)),
+        np.broadcast_to(np.int32(count + 35 * 280_000), count),
+        np.broadcast_to(np.uint8(0), (count, 17)),
+    )
+    assert fits(split, torch.device("cuda"), torch.bfloat16) == fit
+
+
+def test_what_a_block_read_of_a_file_is_given_back(tmp_path, monkeypatch):
+    given_back = []
+    monkeypatch.setattr("phonemes.training.blocks.release", given_back.append)
+    split = numbered(np.full(24, 5), FRAME_ALONE)
+    epoch(streamed(split, FRAME_ALONE, 8, 40), 8)
+    assert len(given_back) > 2
+    assert all(each is split.frames for each in given_back)
 
 
 # Training
