@@ -120,6 +120,7 @@ def some_of(split: HostSplit, count: int, k: int) -> HostSplit:
 
 def timed_steps(run: Run, steps: int) -> tuple[float, tuple[float, float]]:
     """Take steps of the first epoch; return their frames/s and losses of the first and last."""
+    steps = min(steps, run.steps - WARM_UP)
     begin(run, 0)
     run.buffers.rates.fill_(run.train.lr)
     began, losses = 0.0, []
@@ -128,7 +129,7 @@ def timed_steps(run: Run, steps: int) -> tuple[float, tuple[float, float]]:
             wait_for(run.device)
             losses.append(_loss(run.buffers.totals, WARM_UP * run.batch))
             began = time.perf_counter()
-        if step == WARM_UP + steps - WARM_UP:
+        if step == steps:
             run.buffers.totals.zero_()
         run.batches.before(step)
         run.step.update(*run.buffers)

@@ -15,11 +15,11 @@ SMALL = "data.k=1 model.hidden=[64,64] train.lr=1e-2 train.kernels=torch"
 
 def test_the_first_and_the_last_frames_are_learnt(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "frames"
-    command = f"thousand_hours {folder} --frames 30000 --steps 60 --batch 512 --forms int8".split()
+    command = f"thousand_hours {folder} --frames 60000 --steps 60 --batch 512 --forms int8".split()
     monkeypatch.setattr("sys.argv", [*command, "--set", SMALL])
     thousand_hours.main()
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("30,000 frames as int8: ")
+    assert line.startswith("60,000 frames as int8: ")
     before, after = map(float, re.search(r"loss (\S+) to (\S+);", line).groups())
     first, last = map(float, re.search(r"frames (\S+), of the last (\S+)$", line).groups())
     assert after < before / 2

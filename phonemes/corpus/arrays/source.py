@@ -203,7 +203,9 @@ def _read_flat(split: str, files: _Files, reader: LabelReader) -> Iterator[Utter
         yield Utterance(f"{split}-{number:05d}", "", item, targets, str(path))
         passed += item.nbytes
         if passed > PASSED:
-            release(item)
+            for array in (item, stored):
+                if array is not None:
+                    release(array)
             passed = 0
 
 
