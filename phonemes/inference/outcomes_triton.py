@@ -11,18 +11,18 @@ TILE = 16  # rows
 
 
 @triton.jit
-def is_target(targets, row, rows, column, LABELS: tl.constexpr):
-    """Return which columns (C,) are the label of each row: (R, C). A row has LABELS of them."""
-    return column == tl.load(targets + row * LABELS, mask=row < rows, other=0)[:, None]
+def is_target(label, there, column):
+    """Return which columns (C,) are the labels of rows, (R,) pointers to them: (R, C)."""
+    return column == tl.load(label, mask=there, other=0)[:, None]
 
 
 @triton.jit
-def rows_of_logits(z, bias, row, rows, classes, PADDED: tl.constexpr, C: tl.constexpr):
+def rows_of_logits(z, bias, row, rows, classes, padded, C: tl.constexpr):
     """Return logits (R, C), -inf beyond the classes, softmax, log of its sum, likeliest class."""
     column = tl.arange(0, C)
     inside = column < classes
     there = (row < rows)[:, None] & inside
-    value = tl.load(z + row[:, None] * PADDED + column, mask=there, other=0.0).to(tl.float32)
+    value = tl.load(z + row[:, None] * padded + column, mask=there, other=0.0).to(tl.float32)
     value = tl.where(inside, value + tl.load(bias + column, mask=inside, other=0.0), float("-inf"))
     highest = tl.max(value, 1)[:, None]
     power = tl.exp(value - highest)
@@ -39,7 +39,7 @@ def score(
     """Store each row's likeliest class and its posterior, the loss, and if the label is near."""
     row = tl.program_id(0) * R + tl.arange(0, R)
     value, share, log_total, chosen = rows_of_logits(z, bias, row, rows, classes, PADDED, C)
-    target = is_target(targets, row, rows, tl.arange(0, C), 1)
+    target = is_target(targets + row, row < rows, tl.arange(0, C))
     own = tl.sum(tl.where(target, value, 0.0), 1)[:, None]
     likelier = tl.sum(tl.where(value > own, 1, 0), 1)
     tl.store(predicted + row, tl.minimum(chosen, classes - 1), mask=row < rows)

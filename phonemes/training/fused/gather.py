@@ -44,33 +44,33 @@ def in_mask(key, row, place, length, widest, FIRST: tl.constexpr):
 
 
 @triton.jit
-def interpolation(where, COUNT: tl.constexpr):
-    """Return the lower of the two places, of COUNT, that a position lies between, and how far on.
+def interpolation(where, count):
+    """Return the lower of the two places, of `count`, that a position lies between, and how far on.
 
     The upper one is the next, so that a load of it needs no address of its own.
     """
-    where = tl.minimum(tl.maximum(where, 0.0), COUNT - 1.0)
-    lower = tl.minimum(where.to(tl.int32), tl.maximum(COUNT - 2, 0))
+    where = tl.minimum(tl.maximum(where, 0.0), count - 1.0)
+    lower = tl.minimum(where.to(tl.int32), tl.maximum(count - 2, 0))
     return lower, where - lower
 
 
 @triton.jit
 def warped(
-    source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, BANDS: tl.constexpr,
-    LENGTH: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr, SCALED: tl.constexpr,
+    source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, length,
+    BANDS: tl.constexpr, G: tl.constexpr, SCALED: tl.constexpr, WARP: tl.constexpr,
 ):  # fmt: skip
     """Return values as `distorted` does, but with the time and mel axes distorted alone."""
     along = tl.arange(0, G)
     if WARP:
         pace = 1 + time_warp * (2 * uniform(key, row, TIME_WARP) - 1)
-        when = LENGTH // 2 + (time - LENGTH // 2) * pace
-        early, later = interpolation(when, LENGTH)
+        when = length // 2 + (time - length // 2) * pace
+        early, later = interpolation(when, length)
         scale = 1 + mel_scale * (2 * uniform(key, row, MEL_SCALE) - 1)
         shift = mel_shift * (2 * uniform(key, row, MEL_SHIFT) - 1)
         low, higher = interpolation(first * scale + shift + along * scale, BANDS)
         # from the corner of the four values between which a position lies to the others
         up: tl.constexpr = 1 if BANDS > 1 else 0
-        on: tl.constexpr = BANDS if LENGTH > 1 else 0
+        on = tl.where(length > 1, BANDS, 0)
         corner = source + early * BANDS + low
         a = tl.load(corner).to(tl.float32)
         b = tl.load(corner + up).to(tl.float32)
@@ -104,8 +104,8 @@ def with_background(value, band, key, row, share, BANDS: tl.constexpr, ROOM: tl.
 @triton.jit
 def distorted(
     source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, gain, spectral_tilt,
-    noise, time_mask_width, band_mask_width, equalizer, background, BANDS: tl.constexpr,
-    LENGTH: tl.constexpr, G: tl.constexpr, SCALED: tl.constexpr,
+    noise, time_mask_width, band_mask_width, equalizer, background, length,
+    BANDS: tl.constexpr, G: tl.constexpr, SCALED: tl.constexpr,
     WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
     TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, CURVE: tl.constexpr,
     NOISY: tl.constexpr,
@@ -117,8 +117,8 @@ def distorted(
     along = tl.arange(0, G)
     band = first + along
     value = warped(
-        source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, BANDS, LENGTH, G,
-        WARP, SCALED,
+        source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, length, BANDS, G,
+        SCALED, WARP,
     )  # fmt: skip
     room: tl.constexpr = MASKS + 2 * (TIME_MASKS + BAND_MASKS)
     if NOISY:
@@ -139,7 +139,7 @@ def distorted(
         four = (pairs & 0xFFFF) + (pairs >> 16)
         value += (four.to(tl.int32).to(tl.float32) - 510) * (noise / 147.8)  # nearly normal
     for mask in tl.static_range(TIME_MASKS):
-        hidden = in_mask(key, row, time, LENGTH, time_mask_width, MASKS + 2 * mask)
+        hidden = in_mask(key, row, time, length, time_mask_width, MASKS + 2 * mask)
         value = tl.where(hidden, 0.0, value)
     for mask in tl.static_range(BAND_MASKS):
         hidden = in_mask(key, row, band, BANDS, band_mask_width, MASKS + 2 * (TIME_MASKS + mask))
@@ -147,14 +147,18 @@ def distorted(
     return value
 
 
-@triton.jit
+# what differs from one network to the next is known at run time alone: compiling takes seconds
+@triton.jit(
+    do_not_specialize=[
+        "salt", "time_mask_width", "band_mask_width", "length", "units", "stored", "wanted"
+    ]
+)  # fmt: skip
 def gather_kernel(
     frames, scales, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
     mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise, time_mask_width,
-    band_mask_width, equalizer, background, firsts, counts,
-    BANDS: tl.constexpr, LENGTH: tl.constexpr, WIDTH: tl.constexpr, MOST: tl.constexpr,
-    STORED: tl.constexpr, TARGETS: tl.constexpr, R: tl.constexpr, U: tl.constexpr,
-    G: tl.constexpr, SCALED: tl.constexpr,
+    band_mask_width, equalizer, background, firsts, counts, length, units, stored, wanted,
+    BANDS: tl.constexpr, MOST: tl.constexpr, R: tl.constexpr, U: tl.constexpr, G: tl.constexpr,
+    SCALED: tl.constexpr,
     AUGMENT: tl.constexpr, WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
     TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, CURVE: tl.constexpr,
     NOISY: tl.constexpr, MOVE: tl.constexpr,
@@ -163,12 +167,12 @@ def gather_kernel(
 
     Frames may be of any type; those of 8 bits are multiplied by the scales of their bands.
 
-    A frame has STORED labels, from which the TARGETS of its window are taken: those of the
-    frames that the window shows, where the time axis is warped.
+    A frame has `stored` labels, from which the `wanted` targets of its window are taken: those
+    of the frames that the window shows, where the time axis is warped.
 
-    Windows are distorted and pooled: mean i is of `counts[i]` frames, at most MOST, from
-    `firsts[i]` on. They are made in units of G bands of a frame, so that a thread has them all
-    and computes what depends on the frame once.
+    Windows of `length` frames are distorted and pooled: mean i is of `counts[i]` frames, at most
+    MOST, from `firsts[i]` on. They are made in units of G bands of a frame, so that a thread has
+    them all and computes what depends on the frame once.
     """
     if tl.program_id(0) == 0:
         tl.store(steps, tl.load(steps) + 1)
@@ -177,23 +181,24 @@ def gather_kernel(
     frame = tl.load(order + tl.load(cursor) * batch + row, mask=here, other=0)
     start = tl.load(starts + frame, mask=here, other=0).to(tl.int64)
     source = (frames + start * BANDS)[:, None, None]
-    target = (windows + row.to(tl.int64) * WIDTH)[:, None, None]
+    target = (windows + row.to(tl.int64) * units * G)[:, None, None]
     # not the count of steps, which another program may have raised by now
     key = hash32(step_key(epoch, salt) + tl.load(cursor).to(tl.uint32))
     rows = row[:, None, None]
     pace = 1.0
     if MOVE:
         pace = 1 + time_warp * (2 * uniform(key, row, TIME_WARP) - 1)
-    for each in range(0, TARGETS):
-        offset = tl.floor((each - TARGETS // 2) * pace + 0.5).to(tl.int32) + STORED // 2
-        label = tl.load(labels + frame * STORED + offset, mask=here)
-        tl.store(targets + row * TARGETS + each, label, mask=here)
-    for begin in range(0, WIDTH // G, U):
+    for each in range(0, wanted):
+        offset = tl.floor((each - wanted // 2) * pace + 0.5).to(tl.int32) + stored // 2
+        label = tl.load(labels + frame * stored + offset, mask=here)
+        tl.store(targets + row * wanted + each, label, mask=here)
+    copies: tl.constexpr = MOST == 1 and not AUGMENT
+    for begin in tl.range(0, units, U, loop_unroll_factor=4 if copies else 1):
         unit = begin + tl.arange(0, U)[:, None]
-        there = here[:, None, None] & (unit < WIDTH // G)
-        unit = tl.minimum(unit, WIDTH // G - 1)
+        there = here[:, None, None] & (unit < units)
+        unit = tl.minimum(unit, units - 1)
         column = unit * G + tl.arange(0, G)
-        if MOST == 1 and not AUGMENT:
+        if copies:
             value = tl.load(source + column)
             if SCALED:
                 band = unit % (BANDS // G) * G + tl.arange(0, G)
@@ -207,9 +212,9 @@ def gather_kernel(
                 time = tl.load(firsts + time)
             for member in tl.static_range(MOST):
                 one = distorted(
-                    source, scales, tl.minimum(time + member, LENGTH - 1), first, key, rows,
+                    source, scales, tl.minimum(time + member, length - 1), first, key, rows,
                     mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise,
-                    time_mask_width, band_mask_width, equalizer, background, BANDS, LENGTH, G,
+                    time_mask_width, band_mask_width, equalizer, background, length, BANDS, G,
                     SCALED, WARP, COLOR, NOISE, TIME_MASKS, BAND_MASKS, CURVE, NOISY,
                 )  # fmt: skip
                 value += tl.where(member < count, one, 0.0)
@@ -260,16 +265,17 @@ def gather(
     """
     assert split.labels is not None
     batch, bands = len(windows), split.bands
+    unit = math.gcd(8, bands)
     kernel = gather_kernel[(triton.cdiv(batch, TILE[0]),)]
     kernel(
         split.windows, split.scales, split.starts, split.labels, order, cursor, epoch, steps,
         windows, targets, batch, salt, augment.mel_scale, augment.mel_shift, augment.time_warp,
         augment.gain, augment.spectral_tilt, augment.noise, augment.time_mask_width,
         augment.band_mask_width, augment.equalizer, augment.background, pooling.firsts,
-        pooling.counts, bands, split.windows.shape[1] // bands, windows.shape[1], pooling.most,
-        split.labels[0].numel(),
-        targets.shape[1], *TILE, math.gcd(8, bands), SCALED=split.scales is not None,
-        AUGMENT=augment.any(), WARP=augment.mel_scale + augment.mel_shift + augment.time_warp > 0,
+        pooling.counts, split.windows.shape[1] // bands, windows.shape[1] // unit,
+        split.labels[0].numel(), targets.shape[1], bands, pooling.most, *TILE, unit,
+        SCALED=split.scales is not None, AUGMENT=augment.any(),
+        WARP=augment.mel_scale + augment.mel_shift + augment.time_warp > 0,
         COLOR=augment.gain + augment.spectral_tilt > 0,
         NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks, BAND_MASKS=augment.band_masks,
         CURVE=augment.equalizer > 0, NOISY=augment.background > 0,

@@ -13,59 +13,63 @@ PARTS = 128  # programs that share the rows
 TILE = 16  # rows
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def loss_kernel(
-    z, bias, targets, sums, rows, classes, smoothing, PADDED: tl.constexpr,
-    TARGETS: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
+    z, bias, targets, sums, rows, classes, smoothing, eighths, count,
+    SEVERAL: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Put the gradient of the mean cross-entropy in the place of the logits; sum loss and hits.
 
-    A row has the logits of TARGETS labels, one after the other; the one in the middle counts
+    A row has the logits of `count` labels, one after the other; the one in the middle counts
     as right or not. Beyond them the logits are 0, and so is their gradient.
     """
     column = tl.arange(0, C)
     inside = column < classes
     losses = tl.zeros((R, C), tl.float32)
     rights = tl.zeros((R, C), tl.float32)
-    part = sums + tl.program_id(0) * (C * TARGETS + 2)
-    for each in range(0, TARGETS):
+    part = sums + tl.program_id(0) * (C * count + 2)
+    padded = eighths * 8  # so that the compiler knows a divisor
+    for each in range(0, count):
         first = 0  # known to the compiler where there is one, so that it loads 16 bytes at a time
-        if TARGETS > 1:
+        if SEVERAL:
             first = each * classes
         gradients = tl.zeros((R, C), tl.float32)
         for step in range(0, PART, R):
             row = tl.program_id(0) * PART + step + tl.arange(0, R)
             value, share, log_total, chosen = rows_of_logits(
-                z + first, bias + first, row, rows, classes, PADDED, C
+                z + first, bias + first, row, rows, classes, padded, C
             )
             there = (row < rows)[:, None] & inside
-            target = is_target(targets + each, row, rows, column, TARGETS)
+            label = targets + row  # known to be next to each other where there is one
+            if SEVERAL:
+                label = targets + each + row * count
+            target = is_target(label, row < rows, column)
             wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
-            gradient = tl.where(there, (share - wanted) / (rows * TARGETS), 0.0)
-            tl.store(z + first + row[:, None] * PADDED + column, gradient, mask=there)
+            gradient = tl.where(there, (share - wanted) / (rows * count), 0.0)
+            tl.store(z + first + row[:, None] * padded + column, gradient, mask=there)
             gradients += gradient
             losses += wanted * tl.where(there, log_total - value, 0.0)
-            hit = there & target & (chosen[:, None] == column) & (each == TARGETS // 2)
+            hit = there & target & (chosen[:, None] == column) & (each == count // 2)
             rights += tl.where(hit, 1.0, 0.0)
         tl.store(part + each * C + column, tl.sum(gradients, 0))
-    tl.store(part + C * TARGETS, tl.sum(tl.sum(losses, 1), 0) / TARGETS)
-    tl.store(part + C * TARGETS + 1, tl.sum(tl.sum(rights, 1), 0))
+    tl.store(part + C * count, tl.sum(tl.sum(losses, 1), 0) / count)
+    tl.store(part + C * count + 1, tl.sum(tl.sum(rights, 1), 0))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def finish_kernel(
-    sums, dbias, totals, rates, cursor, steps, scalars, classes, beta1, beta2,
-    KIND: tl.constexpr, TARGETS: tl.constexpr, PARTS: tl.constexpr, C: tl.constexpr,
+    sums, dbias, totals, rates, cursor, steps, scalars, classes, beta1, beta2, count,
+    KIND: tl.constexpr, PARTS: tl.constexpr, C: tl.constexpr,
 ):  # fmt: skip
     """Add up the parts of the loss, and get the scalars of this optimizer step ready."""
     column = tl.arange(0, C)
-    part = sums + tl.arange(0, PARTS) * (C * TARGETS + 2)
-    for each in range(0, TARGETS):
+    part = sums + tl.arange(0, PARTS) * (C * count + 2)
+    for each in range(0, count):
         summed = tl.sum(tl.load(part[:, None] + each * C + column), 0)
         tl.store(dbias + each * classes + column, summed, mask=column < classes)
-    loss = tl.sum(tl.load(part + C * TARGETS), 0)
+    loss = tl.sum(tl.load(part + C * count), 0)
     tl.store(totals, tl.load(totals) + loss)
-    tl.store(totals + 1, tl.load(totals + 1) + tl.sum(tl.load(part + C * TARGETS + 1), 0))
+    tl.store(totals + 1, tl.load(totals + 1) + tl.sum(tl.load(part + C * count + 1), 0))
     tl.store(totals + 2, tl.load(totals + 2) + tl.where(tl.abs(loss) < float("inf"), 1.0, 0.0))
     now = tl.load(cursor)
     step = tl.load(steps)
@@ -129,10 +133,10 @@ def loss(
     part = triton.cdiv(rows, PARTS)
     tile = min(TILE, triton.next_power_of_2(part))
     loss_kernel[(PARTS,)](
-        z, output.bias, output.targets, output.sums, rows, output.classes, smoothing, z.shape[1],
-        targets, triton.cdiv(part, tile) * tile, tile, columns,
+        z, output.bias, output.targets, output.sums, rows, output.classes, smoothing,
+        z.shape[1] // 8, targets, targets > 1, triton.cdiv(part, tile) * tile, tile, columns,
     )  # fmt: skip
     finish_kernel[(1,)](
         output.sums, output.bias_gradient, totals, rates, cursor, steps, scalars, output.classes,
-        *betas, optimizer, targets, PARTS, columns, num_warps=8,
+        *betas, targets, optimizer, PARTS, columns, num_warps=8,
     )  # fmt: skip

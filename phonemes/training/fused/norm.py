@@ -98,7 +98,7 @@ def moments_kernel(
     store_part(sums, first, second, column, inside, columns)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["salt"])
 def forward_kernel(
     h, y, sums, gamma, beta, running_mean, running_variance, moments, steps, salt,
     dropout, momentum, eps, rows, columns,
@@ -149,7 +149,7 @@ def through_activation(
     return gradient * slope, (value - mean) * inverse
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["salt"])
 def gradient_sums_kernel(
     dy, h, sums, gamma, beta, moments, steps, salt, dropout, rows, columns,
     KIND: tl.constexpr, DROP: tl.constexpr, PART: tl.constexpr, R: tl.constexpr, C: tl.constexpr,
@@ -174,7 +174,7 @@ def gradient_sums_kernel(
     store_part(sums, first, second, column, inside, columns)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["salt"])
 def backward_kernel(
     dy, h, later, sums, gamma, beta, dgamma, dbeta, moments, steps, salt, dropout, rows, columns,
     SKIPS: tl.constexpr, KIND: tl.constexpr, DROP: tl.constexpr, PARTS: tl.constexpr,
