@@ -106,9 +106,9 @@ def test_scales_are_chosen_for_every_so_many_parts_of_a_large_training_set(packe
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("form", ["bfloat16", "int8"])
-def test_a_network_learns_what_it_learns_of_the_same_frames_in_float32(packed, form):
-    set_params({"model": {"precision": "fp32"}})
+@pytest.mark.parametrize(("form", "folds"), [("bfloat16", 0), ("int8", 0), ("int8", 2)])
+def test_a_network_learns_what_it_learns_of_the_same_frames_in_float32(packed, form, folds):
+    set_params({"model": {"precision": "fp32"}, "stacking": {"folds": folds, "networks": 1}})
     stored = normalize_as(form)
     run_stages("context", "train", "evaluate", "predict")
     history = HISTORY.read_text().splitlines()[-1].split(",")[:5]

@@ -266,9 +266,10 @@ def gather(
     assert split.labels is not None
     batch, bands = len(windows), split.bands
     unit = math.gcd(8, bands)
+    scales = split.windows if split.scales is None else split.scales  # not read without scales
     kernel = gather_kernel[(triton.cdiv(batch, TILE[0]),)]
     kernel(
-        split.windows, split.scales, split.starts, split.labels, order, cursor, epoch, steps,
+        split.windows, scales, split.starts, split.labels, order, cursor, epoch, steps,
         windows, targets, batch, salt, augment.mel_scale, augment.mel_shift, augment.time_warp,
         augment.gain, augment.spectral_tilt, augment.noise, augment.time_mask_width,
         augment.band_mask_width, augment.equalizer, augment.background, pooling.firsts,
