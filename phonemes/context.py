@@ -78,7 +78,7 @@ def pad(frames: StoredFrames, starts: Starts, k: int, padding: str) -> StoredFra
 def pad_by_parts(
     frames: StoredFrames, starts: Starts, k: int, padding: str, most: int = PART
 ) -> Iterator[tuple[int, StoredFrames]]:
-    """Yield runs of the rows that `pad` returns, and the row where each begins.
+    """Return runs of the rows that `pad` returns, one after the other, and where each begins.
 
     Together they have all rows that are not 0; few of them are in memory at a time.
 
@@ -90,14 +90,17 @@ def pad_by_parts(
         most: frames of a run, or one longer utterance.
 
     Raises:
-        InputError: as `pad`, before the first run.
+        InputError: as `pad`, at once.
     """
     jumps = _jumps(len(frames), starts, k, padding)
     lengths = np.diff(np.concatenate([[-1], jumps, [len(starts) - 1]]))
-    for _, own in parts(lengths, most):
+
+    def run(own: slice) -> tuple[int, StoredFrames]:
         first = int(starts[own.start])
         inside = jumps[slice(*np.searchsorted(jumps, [own.start, own.stop - 1]))] - own.start
-        yield first, _padded(rows_of(frames, own), starts[own] - first, inside, k, padding)
+        return first, _padded(rows_of(frames, own), starts[own] - first, inside, k, padding)
+
+    return (run(part.frames) for part in parts(lengths, most))
 
 
 def _jumps(count: int, starts: Starts, k: int, padding: str) -> NDArray[np.intp]:

@@ -50,10 +50,11 @@ def to_device(
     Raises:
         InputError: the starts are not those of the frames and `data`, or frames are not finite.
     """
+    runs = pad_by_parts(split.frames, split.starts, data.k, data.padding)
     form = StoredForm.of(split.frames, split.scales, device, dtype)
     count, bands = int(split.starts[-1]) + 2 * data.k + 1, split.frames.shape[1]
     padded = torch.zeros((count, bands), dtype=form.dtype, device=device)
-    for first, rows in pad_by_parts(split.frames, split.starts, data.k, data.padding):
+    for first, rows in runs:
         padded[first : first + len(rows)] = as_tensor(rows).to(device, form.dtype)
     require_finite(padded, dtype)
     return DeviceSplit(
