@@ -40,10 +40,10 @@ def read_corpus(params: "Params") -> Corpus | str:
     from phonemes.storage.layout import CORPUS, DESCRIPTION, NORMALIZED, HostSplit
     from phonemes.storage.read import (
         read_description,
-        read_frames,
         read_labels,
         read_lengths,
         read_phonemes,
+        read_stored,
         read_utterances,
     )
 
@@ -59,11 +59,12 @@ def read_corpus(params: "Params") -> Corpus | str:
 
     def read(split: str) -> HostSplit:
         path, count = NORMALIZED / f"{split}.npy", int(lengths[split].sum())
-        frames = read_frames(path if path.exists() else CORPUS / f"frames/{split}.npy", count)
-        starts = window_starts(lengths[split], params.data.k, params.data.padding)
-        return HostSplit(
-            frames, starts, read_labels(CORPUS / f"labels/{split}.npy", count, classes)
+        frames, scales = read_stored(
+            path if path.exists() else CORPUS / f"frames/{split}.npy", count
         )
+        starts = window_starts(lengths[split], params.data.k, params.data.padding)
+        labels = read_labels(CORPUS / f"labels/{split}.npy", count, classes)
+        return HostSplit(frames, starts, labels, scales)
 
     train = read("train")
     assert train.labels is not None

@@ -118,7 +118,8 @@ def _part(
     own = lengths[chosen].copy()
     frames = slice(run.stop - int(own.sum()), run.stop)
     labels = None if split.labels is None else split.labels[frames]
-    part = HostSplit(split.frames[frames], window_starts(own, data.k, data.padding), labels)
+    starts = window_starts(own, data.k, data.padding)
+    part = split._replace(frames=split.frames[frames], starts=starts, labels=labels)
     own[0] -= run.begin - frames.start
     return part, own
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.model.tensor_file import DamagedError, read_tensors, write_tensors
 from phonemes.storage.atomic import make_folder, replacing
+from phonemes.storage.parts import release
 from phonemes.training.loop import Run
 from phonemes.training.params import FitParams
 from phonemes.training.schedule import PLANNED
@@ -41,6 +42,7 @@ from phonemes.training.state import (
 # checkpoints of other runs; each takes about four times the network
 KEPT = 3
 SUFFIXES = (".safetensors", ".pt")  # of checkpoints; the second, of releases before, go in time
+ROWS = 2**18  # of an array that are read at a time
 SHARE = 0.05  # of the time, at most, that writing checkpoints may take
 
 
@@ -63,7 +65,9 @@ def run_key(
     digest.update(json.dumps(described, sort_keys=True).encode())
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        for first in range(0, len(array), ROWS):
+            digest.update(np.ascontiguousarray(array[first : first + ROWS]).data)
+            release(array)
     for path in code:
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -31,7 +31,7 @@ def select(split: HostSplit, utterances: NDArray[np.bool_], data: DataParams) ->
     lengths = utterance_lengths(split.starts)
     frames = np.repeat(utterances, lengths)
     starts = window_starts(lengths[utterances], data.k, data.padding)
-    return HostSplit(split.frames[frames], starts, split.labels[frames])
+    return split._replace(frames=split.frames[frames], starts=starts, labels=split.labels[frames])
 
 
 def deal(lengths: NDArray[np.integer], size: int, seed: int) -> NDArray[np.intp]:

@@ -131,7 +131,7 @@ def plain_loop(made, params, masks=None):
         "adamw": lambda it: torch.optim.AdamW(it, **decay),
     }
     optimizer = kinds[train.optimizer](network.parameters())
-    windows, starts, labels = training_set(params)
+    windows, starts, labels, _ = training_set(params)
     total = right = 0
     for step, frames in enumerate(made.order.split(BATCH)):
         for block, given in enumerate(givens):
