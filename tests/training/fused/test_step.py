@@ -384,7 +384,7 @@ def test_steps_that_average_their_parts_take_the_step_of_both_batches(
     params = changed(blocks, model={"hidden": (12, 10, 8)}, train=train)
     one, other = (bench(params, dtype=torch.float32) for _ in range(2))
     other = other._replace(order=one.order.roll(BATCH))
-    network, (windows, starts, labels) = copy.deepcopy(one.network), training_set(params)
+    network, (windows, starts, labels, _) = copy.deepcopy(one.network), training_set(params)
     optimizer = torch.optim.AdamW(network.parameters(), RATES[0], weight_decay=0)
     losses = [
         F.cross_entropy(network(windows[starts[frames]].float()), labels[frames].flatten().long())
