@@ -99,3 +99,19 @@ def test_an_error_of_a_device_is_that_of_all(count):
         decode_on_all(
             [Replica(model, CPU)] * count, split, data, lengths, CLASSES, torch.float32, None
         )
+
+
+def test_frames_of_8_bits_keep_their_scales():
+    lengths, data = np.array([9, 30, 4, 25]), DataParams(1, "zero")
+    split = host(lengths, data)
+    scales = (np.abs(split.frames).max(0) / 127).astype(np.float32)
+    split = split._replace(frames=np.rint(split.frames / scales).astype(np.int8), scales=scales)
+    model = Model([random_classifier(3)], [])
+    found, expected = (
+        decode_on_all(
+            [Replica(model, CPU)] * count, split, data, lengths, CLASSES, torch.float32, None
+        )
+        for count in (3, 1)
+    )
+    assert all(map(torch.equal, found, expected))
+    assert expected.predicted.unique().numel() > 1
