@@ -1,8 +1,8 @@
 """End a process that can no longer go on with the others, even while it waits for its GPU.
 
-Python hears a signal between two of its own instructions: never where a process waits for a
-device that waits for a process that is gone. And nobody tells a process of another host that one
-of this host was killed, unless they exchange data on the host just then. So threads listen.
+Python handles a signal between two of its own instructions: never where a process waits for a
+device that waits for a process that is gone. And nothing tells a process of another host that one
+of this host was killed, unless they exchange data on the host just then. So threads look.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 2.0  # for an end in good order: within it torchrun ends all after one has failed
 LOOK_SECONDS = 1.0  # between two looks at the others
 SILENT_SECONDS = 30.0  # after which a process of another host is taken for gone
-LEFT = "left"  # what a process says that has nothing left to do
+LEFT = "left"  # of a process that has nothing left to do
 _ENDING = {getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")}
 
 
@@ -32,24 +32,24 @@ def ending_in_time(grace: float) -> Iterator[None]:
     It is ended where it does not end by itself within `grace`, in s. To be used by the main
     thread.
     """
-    heard, told = socket.socketpair()
-    told.setblocking(False)
-    heard.settimeout(LOOK_SECONDS)
-    former = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_end, args=(heard, os.getppid(), grace), daemon=True).start()
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    reader.settimeout(LOOK_SECONDS)
+    former = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    threading.Thread(target=_end, args=(reader, os.getppid(), grace), daemon=True).start()
     try:
         yield
     finally:
         signal.set_wakeup_fd(former)
-        told.close()  # ends the thread
+        writer.close()  # ends the thread
 
 
-def _end(heard: socket.socket, parent: int, grace: float) -> None:
+def _end(reader: socket.socket, parent: int, grace: float) -> None:
     """End the process after a signal that says so, or once its parent is another one."""
-    with heard:
+    with reader:
         while os.getppid() == parent:
             with suppress(TimeoutError):
-                numbers = heard.recv(64)
+                numbers = reader.recv(64)
                 if not numbers:
                     return
                 if _ENDING & {*numbers}:
@@ -58,11 +58,11 @@ def _end(heard: socket.socket, parent: int, grace: float) -> None:
     os._exit(1)
 
 
-class Others:
-    """What processes of other hosts were last heard to say, through a store that all reach."""
+class Heartbeats:
+    """Numbers by which processes of several hosts show that they run, in a store that all reach."""
 
     def __init__(self, store: "Store", rank: int, size: int) -> None:
-        """Say that this process is there.
+        """Show that this process runs.
 
         Args:
             store: used by nobody else in this process.
@@ -72,46 +72,46 @@ class Others:
         self._store, self._rank, self._size = store, rank, size
         self._left = threading.Event()
         self._reached = time.monotonic()  # when the store was last reached
-        self._said: dict[int, tuple[bytes, float]] = {}  # by rank, and since when
-        store.set(f"heard/{rank}", "0")
+        self._seen: dict[int, tuple[bytes, float]] = {}  # by rank, and since when
+        store.set(f"heartbeat/{rank}", "0")
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Have this process end with an error soon after another one is heard no more."""
-        talking, listening = (
-            threading.Thread(target=each, daemon=True) for each in (self._talk, self._listen)
+    def watched(self) -> Iterator[None]:
+        """Have this process end with an error soon after another one shows none."""
+        beating, looking = (
+            threading.Thread(target=each, daemon=True) for each in (self._beat, self._look)
         )
-        talking.start()
-        listening.start()
+        beating.start()
+        looking.start()
         yield
         self._left.set()
-        talking.join(GRACE_SECONDS)
+        beating.join(GRACE_SECONDS)
 
-    def _talk(self) -> None:
-        """Say again and again that this process is there, and hear who else is."""
+    def _beat(self) -> None:
+        """Count on in the store, and look who else does."""
         others = [number for number in range(self._size) if number != self._rank]
-        keys = [f"heard/{number}" for number in others]
+        keys = [f"heartbeat/{number}" for number in others]
         count = 0
-        with suppress(RuntimeError):  # the host of the store is gone: nothing is heard any more
+        with suppress(RuntimeError):  # the host of the store is gone: no heartbeat comes any more
             while not self._left.wait(LOOK_SECONDS):
                 count += 1
-                self._store.set(f"heard/{self._rank}", str(count))
-                for number, words in zip(others, self._store.multi_get(keys), strict=True):
-                    if self._said.get(number, (b"", 0))[0] != words:
-                        self._said[number] = words, time.monotonic()
+                self._store.set(f"heartbeat/{self._rank}", str(count))
+                for number, value in zip(others, self._store.multi_get(keys), strict=True):
+                    if self._seen.get(number, (b"", 0))[0] != value:
+                        self._seen[number] = value, time.monotonic()
                 self._reached = time.monotonic()
-            self._store.set(f"heard/{self._rank}", LEFT)
+            self._store.set(f"heartbeat/{self._rank}", LEFT)
 
-    def _listen(self) -> None:
+    def _look(self) -> None:
         """End this process once another one is silent; waits for no answer itself."""
         while not self._left.wait(LOOK_SECONDS):
             silent = time.monotonic() - SILENT_SECONDS
             if self._reached < silent:
-                _fail(f"the store of process 1 cannot be reached, for {SILENT_SECONDS:g} s")
-            for number, (words, since) in [*self._said.items()]:
-                if since < silent and words != LEFT.encode():
+                _fail(f"the store of process 1 has not answered for {SILENT_SECONDS:g} s")
+            for number, (value, since) in [*self._seen.items()]:
+                if since < silent and value != LEFT.encode():
                     _fail(
-                        f"process {number + 1} of {self._size} is heard no more, for "
+                        f"process {number + 1} of {self._size} has not answered for "
                         f"{SILENT_SECONDS:g} s"
                     )
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
 
-from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, Others, ending_in_time
+from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, Heartbeats, ending_in_time
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there is one process
@@ -164,7 +164,7 @@ class Group:
         return values.tolist()
 
     def _do(self, begin: Callable[..., "list[Work]"]) -> None:
-        """Begin something and see it through; signals are still heard meanwhile."""
+        """Begin something and see it through; signals still interrupt it."""
         if self.world.size == 1:
             return
         import torch.distributed as dist
@@ -212,13 +212,13 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=TIMEOUT)
         patient = dist.new_group(backend="gloo", timeout=PATIENCE)
-    with _heard_elsewhere(world):
+    with _watched(world):
         yield Group(world, patient)
     gc.collect()  # NCCL waits for the end of all recorded graphs that use it
     dist.destroy_process_group()  # not after an error: it would wait for the others
 
 
-def _heard_elsewhere(world: World) -> AbstractContextManager[None]:
+def _watched(world: World) -> AbstractContextManager[None]:
     """Return what watches processes of other hosts; torchrun watches those of this one."""
     if os.environ.get("LOCAL_WORLD_SIZE", str(world.size)) == str(world.size):
         return nullcontext()
@@ -226,7 +226,7 @@ def _heard_elsewhere(world: World) -> AbstractContextManager[None]:
 
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = TCPStore(address, port, is_master=False, timeout=timedelta(seconds=SILENT_SECONDS))
-    return Others(store, world.rank, world.size).heard()
+    return Heartbeats(store, world.rank, world.size).watched()
 
 
 @contextmanager
