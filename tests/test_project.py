@@ -3,11 +3,13 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 
 import pytest
 import yaml
-from helpers import ROOT, STAGES
+from helpers import ENVIRONMENT, ROOT, STAGES, run
 from test_structure import modules
 
 from phonemes.commands.main import COMMANDS
@@ -56,16 +58,44 @@ def test_a_workflow_may_read_and_one_job_may_comment(path):
 def test_workflows_run_what_make_knows():
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    run = [
+    lines = [
         line
         for path in WORKFLOWS
         for step in steps(path)
         for line in step.get("run", "").splitlines()
     ]
-    called = {word for line in run if line.startswith("make ") for word in shlex.split(line)[1:]}
+    called = {word for line in lines if line.startswith("make ") for word in shlex.split(line)[1:]}
     assert called == {"check", "test"} <= targets
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text("utf-8"))
     assert container["postCreateCommand"].removeprefix("make ") in targets
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("score", [0.8, 0.9])
+def test_the_workflow_posts_the_metrics_that_differ_or_that_none_does(tmp_path, score):
+    (step,) = (each for path in WORKFLOWS for each in steps(path) if "BASE" in each.get("env", {}))
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "dvc.yaml").write_text("metrics: [metrics/evaluate.json]\n")
+    run(tmp_path, "git", "init", "-q")
+    run(tmp_path, "dvc", "init", "-q")
+    for value in (0.8, score):
+        (tmp_path / "metrics/evaluate.json").write_text(json.dumps({"dev": {"accuracy": value}}))
+        (tmp_path / "note.txt").write_text(f"{value} of {score}")
+        run(tmp_path, "git", "add", "-A")
+        run(tmp_path, "git", "commit", "-q", "--allow-empty", "-m", "state")
+    # dvc's script may not start where a folder's name has a space
+    shell = step["run"].replace("dvc metrics", f"{shlex.quote(sys.executable)} -m dvc metrics")
+    base = run(tmp_path, "git", "rev-parse", "HEAD~1").strip()
+    given = ENVIRONMENT | {"BASE": base, "GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    subprocess.run(["bash", "-ec", shell], cwd=tmp_path, env=given, check=True)
+    posted = (tmp_path / "metrics.md").read_text()
+    assert posted == (tmp_path / "summary").read_text()
+    if score == 0.8:
+        assert posted == "The committed metrics are those of the base.\n"
+    else:
+        assert [cell.strip() for cell in posted.splitlines()[2].split("|")[1:-1]] == [
+            "metrics/evaluate.json", "dev.accuracy", "0.8", "0.9", "0.1",
+        ]  # fmt: skip
 
 
 def test_the_workflow_takes_pythons_that_the_project_takes():
