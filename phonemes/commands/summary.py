@@ -26,6 +26,12 @@ BASE = "HEAD"
 TRACKED = ("dvc.lock", "metrics")  # what a run may change in git
 SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "cross_entropy": "cross-entropy"}
 NAMED = 3  # of what changed, at most
+ROUNDED = (
+    "code, data and parameters are the commit's; from stage {} on sums were rounded differently, "
+    "as by another processor, device, number of threads or version"
+)
+# of the index too, to which DVC adds dvc.lock; what was computed stays
+CLEAN = f"git checkout {BASE} {' '.join(TRACKED)}"
 
 
 class Interval(NamedTuple):
@@ -104,8 +110,8 @@ def scores_line(here: State, base: State) -> str:
     )
 
 
-def reason(here: State, base: State) -> str:
-    """Return why the outputs of stages are not those of the commit; "" where they are."""
+def changes(here: State, base: State) -> list[str]:
+    """Return the files and parameters that stages depend on and that are not the commit's."""
     made = {*_outputs(here), *_outputs(base)}
     different: list[str] = []
     for name, stage in here.stages.items():
@@ -120,16 +126,17 @@ def reason(here: State, base: State) -> str:
             for each in (stage, before)
         )
         different += [each for each in {**now, **old} if now.get(each) != old.get(each)]
+    return [*dict.fromkeys(different)]
+
+
+def reason(here: State, base: State, different: list[str]) -> str:
+    """Return why outputs are not the commit's, from what is `different`; "" where they are."""
     if different:
-        names = [*dict.fromkeys(different)]
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        return f"the commit's results were made with other {', '.join(names[:NAMED])}{more}"
+        more = f" and {len(different) - NAMED} more" if len(different) > NAMED else ""
+        return f"the commit's results were made with other {', '.join(different[:NAMED])}{more}"
     for name, stage in here.stages.items():
         if stage.get("outs") != base.stages.get(name, {}).get("outs"):
-            return (
-                f"code, data and parameters are the commit's; from stage {name} on sums were "
-                "rounded differently, as by another processor, device, number of threads or version"
-            )
+            return ROUNDED.format(name)
     return ""
 
 
@@ -142,12 +149,15 @@ def summary_lines(
         f"model:  {model_line(here, base)}",
         f"scores: {scores_line(here, base)}",
     ]
-    if why := reason(here, base):
+    different = changes(here, base)
+    if why := reason(here, base, different):
         lines.append(f"why:    {why}")
     if modified:
         lines += [
             f"git:    shows {', '.join(modified)}: hashes and scores of what is here",
-            "next:   `make back` returns to the commit's; or commit them, if you changed something",
+            "next:   commit them, or `make back` returns to the results of the commit"
+            if different
+            else f"next:   `{CLEAN}`: nothing has to be committed, what was computed stays",
         ]
     else:
         lines.append("git:    nothing to commit in dvc.lock and metrics")

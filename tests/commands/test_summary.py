@@ -8,7 +8,15 @@ import pytest
 from click.testing import CliRunner
 from helpers import ENVIRONMENT
 
-from phonemes.commands.summary import Interval, State, reason, summary, summary_lines
+from phonemes.commands.summary import (
+    CLEAN,
+    Interval,
+    State,
+    changes,
+    summary,
+    summary_lines,
+)
+from phonemes.commands.summary import reason as reason_of
 from phonemes.errors import InputError
 
 LOCK = """\
@@ -55,6 +63,10 @@ def changed(*pairs):
     return lock
 
 
+def reason(here, base):
+    return reason_of(here, base, changes(here, base))
+
+
 def test_the_same_bytes_are_said_to_be_the_same():
     assert summary_lines(state(), state(), INTERVALS, []) == [
         "dev:    accuracy 0.8500 (95 % 0.8100 to 0.8900), macro F1 0.7000, cross-entropy 0.5700",
@@ -74,7 +86,8 @@ def test_a_training_that_rounds_differently_is_explained_with_the_largest_differ
         "why:    code, data and parameters are the commit's; from stage train on sums were rounded "
         "differently, as by another processor, device, number of threads or version",
         "git:    shows dvc.lock, metrics/evaluate.json: hashes and scores of what is here",
-        "next:   `make back` returns to the commit's; or commit them, if you changed something",
+        "next:   `git checkout HEAD dvc.lock metrics`: nothing has to be committed, what was "
+        "computed stays",
     ]
     assert len(lines) < 10
 
@@ -134,6 +147,21 @@ def test_the_command_compares_the_folder_with_its_last_commit(project):
     (project / "dvc.lock").write_text(changed(("m1", "m2")))
     assert call()[2] == "model:  other bytes than the commit's"
     assert call()[-2].startswith("git:    shows dvc.lock: ")
+
+
+def test_the_command_that_it_names_leaves_git_clean(project):
+    (project / "dvc.lock").write_text(changed(("m1", "m2")))
+    subprocess.run(["git", "add", "dvc.lock"], check=True)  # as DVC does
+    (project / "metrics/evaluate.json").write_text(json.dumps(SCORES | {"test": {}}))
+    assert CLEAN in call()[-1]
+    subprocess.run(CLEAN.split(), check=True)
+    assert call()[-1] == "git:    nothing to commit in dvc.lock and metrics"
+    assert (project / "metrics/tables/dev/scores.csv").exists()
+
+
+def test_after_a_change_it_says_to_commit(project):
+    (project / "dvc.lock").write_text(changed(("t1", "t2"), ("m1", "m2")))
+    assert call()[-1] == "next:   commit them, or `make back` returns to the results of the commit"
 
 
 def test_without_results_it_says_how_to_make_them(project):
