@@ -27,11 +27,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 install: $(READY)  ## make a virtual environment with pinned versions
 
-reproduce: $(READY)  ## rebuild whatever is out of date, then show the metrics and where the plots are
+reproduce: $(READY)  ## rebuild whatever is out of date; scores, whether they are the commit's, and plots
 	$(PY) -m phonemes repair
 	$(PY) -m dvc repro
-	$(PY) -m dvc metrics diff --all
-	$(PY) -m dvc plots show
+	@echo
+	@$(PY) -m phonemes summary
+	@$(PY) -m dvc plots show
 
 compare: $(READY)  ## a table of the experiments: accuracies, and what each changed
 	$(PY) -m phonemes compare

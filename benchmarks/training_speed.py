@@ -50,7 +50,7 @@ from phonemes.storage.layout import HostSplit
 from phonemes.training.batches import ResidentBatches
 from phonemes.training.loop import Batches, Buffers, Run, epochs
 from phonemes.training.optimizer import Optimizer
-from phonemes.training.params import UNDISTORTED, AugmentParams, FitParams
+from phonemes.training.params import UNDISTORTED, FitParams
 from phonemes.training.profile import profile
 from phonemes.training.step import make_step
 from phonemes.training.streaming import StreamedBatches
@@ -59,10 +59,10 @@ HIDDEN = (1024, 1024, 1024, 512, 256, 256)
 BANDS, CLASSES, K = 40, 71, 32
 UTTERANCE = 315  # frames, about
 DEV = 4096  # frames to score after an epoch, which is not measured
-DISTORTIONS = AugmentParams(
+DISTORTIONS = replace(
+    UNDISTORTED,
     mel_scale=0.12, mel_shift=1.5, time_warp=0.15, gain=0.2, spectral_tilt=0.3, noise=0.2,
-    time_masks=2, time_mask_width=10, band_masks=2, band_mask_width=6, equalizer=0.0,
-    background=0.0,
+    time_masks=2, time_mask_width=10, band_masks=2, band_mask_width=6,
 )  # fmt: skip
 
 

@@ -52,6 +52,16 @@ def test_make_reproduces_in_a_folder_with_a_space_and_quotes(made):
     assert ran(printed) == [*STAGES]
 
 
+def test_reproducing_ends_with_a_summary_of_ten_lines(made):
+    _, printed = made
+    summary = printed.split("\n\n")[-1].rstrip().splitlines()
+    assert len(summary) <= 10
+    assert [line.split()[0] for line in summary[:-1]] == (
+        "dev: model: scores: why: git: next:".split()
+    )
+    assert summary[-1].startswith("file://")
+
+
 @pytest.mark.parametrize("arguments", [[], WITHOUT_ENVIRONMENT])
 def test_stages_run_with_the_python_that_make_uses(made, tmp_path, monkeypatch, arguments):
     project, _ = made

@@ -14,6 +14,7 @@ COMMANDS = (
     "inspect",
     "plan",
     "recipe",
+    "summary",
     "compare",
     "seeds",
     "rate",

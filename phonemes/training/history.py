@@ -8,12 +8,19 @@ from pathlib import Path
 from phonemes.storage.atomic import replacing
 from phonemes.training.loop import Epoch
 
+COLUMNS = Epoch._fields[: Epoch._fields.index("frames_per_second")]  # no times: see below
+
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
-    """Write a CSV with a row for every epoch."""
+    """Write a CSV with a row for every epoch, numbers with six significant digits.
+
+    Times are printed while training and are not written: two runs of the same training leave
+    the same bytes, and dvc.lock as it was.
+    """
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerows([Epoch._fields, *history])
+        table.writerow(COLUMNS)
+        table.writerows([f"{value:.6g}" for value in row[: len(COLUMNS)]] for row in history)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shutil
 import sys
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -76,10 +77,10 @@ def _dvc(words: list[str]) -> str:
         try:
             get_main_parser().parse_args(words)
         except ValueError as error:
-            found = [] if "are required" in str(error) else [str(error)]
-    for place, word in enumerate(words):
-        if word in ("-S", "--set-param"):
-            found += _override(words[place + 1], "--queue" in words)
+            found = [str(error)]
+    for option, text in pairwise(words):
+        if option in ("-S", "--set-param"):
+            found += _override(text, "--queue" in words)
     return "; ".join(found)
 
 
@@ -156,5 +157,5 @@ def _arguments(module: str, words: list[str]) -> str:
         except _ParsedError:
             return ""
         except ValueError as error:
-            return "" if "are required" in str(error) else str(error)
+            return str(error)
     return f"{module} does not parse its arguments"

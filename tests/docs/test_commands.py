@@ -17,6 +17,9 @@ import phonemes
 
 NEEDS = {"data", "gpu", "network", "minutes", "cluster", "remote"}
 BLOCKS = [block for page in PAGES for block in blocks(page)]
+INCOMPLETE = re.compile(
+    "are required|expected .* argument|requires an argument"
+)  # of no harm in text
 TEXT = "My dog and your summer saw the fresh foot, never."  # of the sentence that is spoken
 
 
@@ -26,9 +29,12 @@ def names(pages):
 
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
 def test_every_command_exists_with_its_options_parameters_and_files(page):
-    texts = [command for block in blocks(page) for command, _ in block.runs()] + spans(page)
-    found = {text: problem(command) for text in texts for command in words(text) if command}
+    typed = [command for block in blocks(page) for command, _ in block.runs()]
+    found = {text: problem(command) for text in typed for command in words(text)}
     assert {text: trouble for text, trouble in found.items() if trouble} == {}
+    named = {text: problem(command) for text in spans(page) for command in words(text)}
+    wrong = {text: trouble for text, trouble in named.items() if trouble}
+    assert {text: wrong[text] for text in wrong if not INCOMPLETE.search(wrong[text])} == {}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,8 @@ def test_every_command_exists_with_its_options_parameters_and_files(page):
         ("dvc repro --quik", "unrecognized arguments"),
         ("dvc exp run -S train.rate=1", "train.rate is no parameter"),
         ("dvc exp run --queue -S 'train.lr=1e-3,1e9'", "train.lr is 1000000000.0"),
+        ("dvc exp run -S", "expected one argument"),
+        ("python -m benchmarks.accuracy", "are required"),
         ("make reprodce", "no target"),
         ("python -m benchmarks.training_sped", "there is no benchmarks.training_sped"),
         ("python -m benchmarks.training_speed --bach 1", "unrecognized arguments"),

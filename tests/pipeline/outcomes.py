@@ -14,7 +14,6 @@ EPOCHS = 40
 TRAINING = {"train": {"epochs": EPOCHS, "lr": 5e-4}}
 # one thread: two that wait for each other are many times slower on a busy machine
 ONE_THREAD = ENVIRONMENT | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-TIMED = ("frames_per_second", "seconds")  # columns of the history that no two runs share
 
 
 def run_on_one_thread(folder: Path, *command: str) -> str:
@@ -40,28 +39,24 @@ def outputs(project: Path, *stages: str) -> list[Path]:
     return [project / name for name in names]
 
 
-def content(path: Path) -> dict[str, bytes | str]:
-    """Return the files at `path`, without the columns of the history that hold times."""
+def content(path: Path) -> dict[str, bytes]:
+    """Return the files at `path`."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    found: dict[str, bytes | str] = {}
-    for file in filter(Path.is_file, files):
-        name = file.relative_to(path.parent).as_posix()
-        found[name] = file.read_bytes()
-        if file.name == "history.csv":
-            found[name] = str(history(file))
-    return found
+    return {
+        file.relative_to(path.parent).as_posix(): file.read_bytes()
+        for file in filter(Path.is_file, files)
+    }
 
 
 def history(path: Path) -> list[list[str]]:
-    """Return header and rows of a history without the columns that hold times."""
+    """Return header and rows of a history."""
     with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    kept = [place for place, name in enumerate(header) if name not in TIMED]
-    assert all(len(row) == len(header) for row in rows), f"{path} has rows cut short"
-    return [[row[place] for place in kept] for row in (header, *rows)]
+        rows = [*csv.reader(file)]
+    assert all(len(row) == len(rows[0]) for row in rows), f"{path} has rows cut short"
+    return rows
 
 
-def outcome(project: Path) -> dict[Path, dict[str, bytes | str]]:
+def outcome(project: Path) -> dict[Path, dict[str, bytes]]:
     """Return what all stages wrote."""
     return {path.relative_to(project): content(path) for path in outputs(project) if path.exists()}
 

@@ -150,8 +150,6 @@ def check_undisturbed(project: Path, undisturbed: Path) -> None:
     assert partials(project) == []
     assert "Data and pipelines are up to date" in run(project, "dvc", "status")
     lock, reference = (yaml.safe_load((p / "dvc.lock").read_text()) for p in (project, undisturbed))
-    for stages in (lock["stages"], reference["stages"]):
-        stages["train"]["outs"] = None  # the history's digest, with its times
     assert lock == reference
     run(project, "git", "add", "-A")  # dvc.lock and the metrics are new here
     names = run(project, "git", "diff", "--cached", "--name-only").split()
