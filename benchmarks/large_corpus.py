@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.settings import ROOT, values_of_the_checkout
 from phonemes.recipes import merged
+from phonemes.storage.frames import FORMS
 
 STAGES = ("corpus", "normalize", "context")
 LATER_STAGES = ("train", "evaluate", "predict")
@@ -54,13 +55,16 @@ def write_split(folder: Path, split: str, utterances: int, frames: int, bands: i
         np.save(folder / f"{split}_labels.npy", labels, allow_pickle=True)
 
 
-def write_project(folder: Path, utterances: int, frames: int, bands: int) -> int:
+def write_project(
+    folder: Path, utterances: int, frames: int, bands: int, storage: str = "float32"
+) -> int:
     """Write a project: code, parameters and raw files; return the frames of all splits."""
     raw = folder / "data/raw"
     raw.mkdir(parents=True)
     for name in ("dvc.yaml", "phonemes", "stages"):  # a checkpoint's name depends on them
         (folder / name).symlink_to(ROOT / name)
-    params = merged(values_of_the_checkout(), CHANGES)
+    changes = merged(CHANGES, {"normalize": {"storage": storage}})
+    params = merged(values_of_the_checkout(), changes)
     (folder / "params.yaml").write_text(json.dumps(params, ensure_ascii=False), "utf-8")
     spawn, total = multiprocessing.get_context("spawn"), 0
     for split, share in SIZES.items():
@@ -97,12 +101,14 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=14_542)
     parser.add_argument("--frames", type=int, default=18_482_968, help="of the training set")
     parser.add_argument("--bands", type=int, default=40)
+    parser.add_argument("--storage", default="float32", choices=FORMS, help="of normalized frames")
     parser.add_argument("--train", action="store_true", help="run the later stages too")
     arguments = parser.parse_args()
     folder = arguments.folder
     folder.mkdir(parents=True)
     try:
-        total = write_project(folder, arguments.utterances, arguments.frames, arguments.bands)
+        sizes = arguments.utterances, arguments.frames, arguments.bands
+        total = write_project(folder, *sizes, arguments.storage)
         print(f"{total:,} frames of {arguments.bands} bands")
         for stage in STAGES + LATER_STAGES * arguments.train:
             seconds, peak = run_stage(folder, stage)

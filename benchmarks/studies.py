@@ -9,7 +9,9 @@ from benchmarks.settings import with_recipe
 from phonemes.decoding.phone_model import SmoothParams
 from phonemes.params import Params
 
-STUDIES = ("recipes", "legal", "deep", "residual", "shipped", "second", "smoothing", "growth")
+STUDIES = (
+    "recipes", "legal", "deep", "residual", "shipped", "second", "smoothing", "growth", "storage"
+)  # fmt: skip
 SHORT = "train.epochs=20 train.weight_decay=0.1"  # of residual, to compare its parts
 MEL = "augment.mel_scale=0 augment.mel_shift=0"
 LEVEL = "augment.gain=0 augment.spectral_tilt=0 augment.noise=0"
@@ -174,6 +176,12 @@ def rows(study: str) -> Iterator[Row]:
             yield Row("residual", residual, further=further)
         case "growth":
             yield from _growth()
+        case "storage":
+            for name in ("course", "residual", "deep"):
+                yield Row(name, with_recipe(name))
+                for form in ("bfloat16", "int8"):
+                    params = with_recipe(name, changes=f"normalize.storage={form}")
+                    yield Row(f"{name}: frames stored as {form}", params)
 
 
 def _short() -> Row:

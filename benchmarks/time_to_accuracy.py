@@ -24,6 +24,7 @@ from benchmarks.usual_loop import Corpus, PaddedArray, UsualStep, plain_network,
 from phonemes.context import utterance_lengths
 from phonemes.inference.device import choose_device
 from phonemes.params import load
+from phonemes.storage.frames import widened
 from phonemes.storage.layout import CORPUS
 from phonemes.storage.read import read_phonemes, read_split
 
@@ -33,9 +34,11 @@ LINE = re.compile(r"epoch (\d+): .* accuracy \S+ train, (\S+) dev")
 
 def read(split: str, classes: int) -> Corpus:
     """Read a split of the current folder into memory, normalized."""
-    frames, starts, labels = read_split(split, classes)
+    frames, starts, labels, scales = read_split(split, classes)
     assert labels is not None
-    return Corpus(np.array(frames), utterance_lengths(starts), labels.astype(np.int64))
+    return Corpus(
+        np.array(widened(frames, scales)), utterance_lengths(starts), labels.astype(np.int64)
+    )
 
 
 def train_as_usual(epochs: int, workers: int) -> None:

@@ -10,6 +10,7 @@ of an utterance start one row after the other. From its last start to the first 
 next utterance there are 1 + k (zero) or 1 + 2k (edge) rows.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 
 from phonemes.errors import InputError
 from phonemes.schema import Choice, Number
-from phonemes.storage.layout import Frames, Starts
+from phonemes.storage.layout import Starts, StoredFrames
+from phonemes.storage.parts import PART, parts, rows_of
 
 
 @dataclass(frozen=True)
@@ -64,25 +66,67 @@ def utterance_lengths(starts: Starts) -> NDArray[np.int64]:
     return np.diff(begins, append=len(starts))
 
 
-def pad(frames: Frames, starts: Starts, k: int, padding: str) -> Frames:
-    """Return the frames of a split, (N, C), with padding: (R, C) float32, R = last start + W.
+def pad(frames: StoredFrames, starts: Starts, k: int, padding: str) -> StoredFrames:
+    """Return the frames of a split, (N, C), with padding: (R, C), R = last start + W.
 
     Raises:
         InputError: the starts are not those of these frames, this k and this padding.
     """
-    jumps = np.flatnonzero(np.diff(starts) != 1)  # from an utterance to the next
-    gap = _gap(k, padding)
+    return _padded(frames, starts, _jumps(len(frames), starts, k, padding), k, padding)
+
+
+def pad_by_parts(
+    frames: StoredFrames, starts: Starts, k: int, padding: str, most: int = PART
+) -> Iterator[tuple[int, StoredFrames]]:
+    """Return runs of the rows that `pad` returns, one after the other, and where each begins.
+
+    Together they have all rows that are not 0; few of them are in memory at a time.
+
+    Args:
+        frames: (N, C), which may be memory-mapped.
+        starts: (N,) from `window_starts`.
+        k: context frames on each side.
+        padding: zero or edge.
+        most: frames of a run, or one longer utterance.
+
+    Raises:
+        InputError: as `pad`, at once.
+    """
+    jumps = _jumps(len(frames), starts, k, padding)
+    lengths = np.diff(np.concatenate([[-1], jumps, [len(starts) - 1]]))
+
+    def run(own: slice) -> tuple[int, StoredFrames]:
+        first = int(starts[own.start])
+        inside = jumps[slice(*np.searchsorted(jumps, [own.start, own.stop - 1]))] - own.start
+        return first, _padded(rows_of(frames, own), starts[own] - first, inside, k, padding)
+
+    return (run(part.frames) for part in parts(lengths, most))
+
+
+def _jumps(count: int, starts: Starts, k: int, padding: str) -> NDArray[np.intp]:
+    """Return the last frame of each utterance but the last, (U - 1,); refuse other starts."""
+    steps = np.diff(starts)
+    jumps = np.flatnonzero(steps != 1)
     if (
-        len(starts) != len(frames)
+        len(starts) != count
         or not len(starts)
         or starts[0] != 0
-        or (np.diff(starts)[jumps] != 1 + gap).any()
+        or (steps[jumps] != 1 + _gap(k, padding)).any()
     ):
         raise InputError(
             "the context index was made for other utterances, data.k or data.padding; "
             "run `dvc repro`, or the stages from context on"
         )
-    padded = np.zeros((int(starts[-1]) + 2 * k + 1, frames.shape[1]), np.float32)
+    return jumps
+
+
+def _padded(
+    frames: StoredFrames, starts: Starts, jumps: NDArray[np.intp], k: int, padding: str
+) -> StoredFrames:
+    short = frames.dtype.itemsize < 4
+    padded = np.zeros(
+        (int(starts[-1]) + 2 * k + 1, frames.shape[1]), frames.dtype if short else np.float32
+    )
     padded[starts + k] = frames
     if padding == "edge":
         last = np.append(jumps, len(starts) - 1)  # (U,) each utterance's last frame

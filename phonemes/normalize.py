@@ -15,28 +15,46 @@ estimation for multivariate Gaussian mixture observations of Markov chains", IEE
 on Speech and Audio Processing 2, for one Gaussian with a normal-Wishart prior.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phonemes.errors import InputError
 from phonemes.schema import Choice, Number
-from phonemes.storage.layout import Frames
+from phonemes.storage.frames import FORMS, narrowed
+from phonemes.storage.layout import Frames, Scales, StoredFrames
+from phonemes.storage.parts import Part, in_threads, parts, rows_of
+from phonemes.storage.scales import best_scales, magnitude_counts
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class NormalizeParams:
-    """Cepstral mean and variance normalization."""
+class Normalization:
+    """Cepstral mean and variance normalization: what a model's frames were normalized by."""
 
     over: Annotated[str, Choice(("utterance", "speaker", "corpus", "none"))]
     variance: bool
     relevance: Annotated[float, Number(0, 1_000_000_000, usual=(0, 1000))]  # frames
 
 
+@dataclass(frozen=True)
+class NormalizeParams(Normalization):
+    """How frames are normalized, and stored."""
+
+    storage: Annotated[str, Choice(tuple(FORMS))]
+
+    @property
+    def normalization(self) -> Normalization:
+        """Return how frames are normalized, in whatever form they are stored."""
+        return Normalization(self.over, self.variance, self.relevance)
+
+
 SMALLEST_DEVIATION = 1e-5  # a constant coefficient stays near 0 instead of dividing by 0
+SAMPLE = 2**20  # frames, about, that the scales of 8 bits are chosen for
 
 
 class Statistics(NamedTuple):
@@ -81,27 +99,53 @@ def identity(bands: int) -> Statistics:
 
 
 def statistics(
-    frames: Frames, lengths: NDArray[np.integer], groups: NDArray[np.integer]
+    frames: Frames, lengths: NDArray[np.integer], groups: NDArray[np.integer], jobs: int = 1
 ) -> Statistics:
     """Return the statistics of each group of utterances, in float64.
 
     The deviation is that from the group's own mean: nothing of one group reaches another.
+    Sums of utterances are added in their order, whatever the number of threads.
 
     Args:
         frames: (N, C) of one split.
         lengths: (U,) frames in each utterance.
         groups: (U,) the group of each utterance, 0 to G - 1, none without an utterance.
+        jobs: threads, 0 for one a core.
     """
     count = np.bincount(groups, weights=lengths)[:, None]  # (G, 1)
     total = np.zeros((len(count), frames.shape[1]))
     squares = np.zeros_like(total)
-    for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
-        total[group] += utterance.sum(0, dtype=np.float64)
-    mean = total / count
-    for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
+
+    def sum_of(_group: int, utterance: Frames) -> NDArray[np.float64]:
+        return utterance.sum(0, dtype=np.float64)
+
+    def squares_of(group: int, utterance: Frames) -> NDArray[np.float64]:
         centred = utterance - mean[group]
-        squares[group] += np.einsum("tc,tc->c", centred, centred)
+        return np.einsum("tc,tc->c", centred, centred)
+
+    for group, found in zip(groups, _each(sum_of, frames, lengths, groups, jobs), strict=True):
+        total[group] += found
+    mean = total / count
+    for group, found in zip(groups, _each(squares_of, frames, lengths, groups, jobs), strict=True):
+        squares[group] += found
     return Statistics(mean, np.maximum(np.sqrt(squares / count), SMALLEST_DEVIATION))
+
+
+def _each(
+    function: Callable[[int, Frames], Result],
+    frames: Frames,
+    lengths: NDArray[np.integer],
+    groups: NDArray[np.integer],
+    jobs: int,
+) -> Iterator[Result]:
+    """Yield a function of each utterance's group and frames, in order, from several threads."""
+
+    def of_part(part: Part) -> list[Result]:
+        own = utterances(rows_of(frames, part.frames), lengths[part.utterances])
+        return [*map(function, groups[part.utterances], own)]
+
+    for results in in_threads(of_part, parts(lengths), jobs):
+        yield from results
 
 
 def pooled(given: Statistics, frames: NDArray[np.integer]) -> Statistics:
@@ -145,8 +189,9 @@ def split_statistics(
     frames: Frames,
     lengths: NDArray[np.integer],
     groups: NDArray[np.integer],
-    params: NormalizeParams,
+    params: Normalization,
     train: Statistics | None,
+    jobs: int = 1,
 ) -> tuple[Statistics, Statistics]:
     """Return the statistics of each group of this split, and the pooled ones of the training set.
 
@@ -156,13 +201,14 @@ def split_statistics(
         groups: (U,) from `group_utterances`.
         params: over which frames, and the relevance factor.
         train: pooled statistics of the training set; None where the split is the training set.
+        jobs: threads, 0 for one a core.
     """
     if params.over == "none":
         unchanged = identity(frames.shape[1])
         return unchanged, unchanged
     if params.over == "corpus" and train is not None:  # frames of dev and test never count
         return train, train
-    own, sizes = statistics(frames, lengths, groups), np.bincount(groups, lengths)
+    own, sizes = statistics(frames, lengths, groups, jobs), np.bincount(groups, lengths)
     if train is None:
         train = pooled(own, sizes)
     return map_adapted(own, sizes, train, params.relevance), train
@@ -180,3 +226,48 @@ def normalized(
     for group, utterance in zip(groups, utterances(frames, lengths), strict=True):
         centred = utterance - given.mean[group]  # float64: a large mean costs no digits
         yield (centred / given.deviation[group] if variance else centred).astype(np.float32)
+
+
+class Normalizer(NamedTuple):
+    """A split, and how its frames are normalized."""
+
+    frames: Frames  # (N, C)
+    lengths: NDArray[np.integer]  # (U,) frames in each utterance
+    groups: NDArray[np.integer]  # (U,) from `group_utterances`
+    given: Statistics  # of the groups
+    params: NormalizeParams
+
+    def scales(self, jobs: int = 1) -> Scales | None:
+        """Return the scales of 8 bits that cost this split least; None for another form.
+
+        Of a large split, every so many parts stand for all.
+        """
+        if self.params.storage != "int8":
+            return None
+        every = parts(self.lengths)
+        some = every[:: max(1, len(self.frames) // SAMPLE)]
+        made = in_threads(lambda part: np.concatenate([*self._normalized(part)]), some, jobs)
+        return best_scales(magnitude_counts(made, self.frames.shape[1]))
+
+    def stored(self, scales: Scales | None, jobs: int = 1) -> Iterator[StoredFrames]:
+        """Yield the normalized frames in the form in which they are stored, run by run.
+
+        Args:
+            scales: of the training set.
+            jobs: threads, 0 for one a core.
+        """
+
+        def ready(part: Part) -> StoredFrames:
+            form = self.params.storage
+            return np.concatenate(
+                [narrowed(utterance, form, scales) for utterance in self._normalized(part)]
+            )
+
+        return in_threads(ready, parts(self.lengths), jobs)
+
+    def _normalized(self, part: Part) -> Iterator[Frames]:
+        frames, own = rows_of(self.frames, part.frames), part.utterances
+        variance = self.params.variance
+        return normalized(
+            frames, self.lengths[own], self.groups[own], self.given, variance=variance
+        )

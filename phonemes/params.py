@@ -8,7 +8,7 @@ No result depends on this module: it only refuses.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from phonemes.context import DataParams
 from phonemes.corpus.params import CorpusParams
@@ -18,6 +18,7 @@ from phonemes.features.log_mel import FeatureParams
 from phonemes.model.params import ModelParams
 from phonemes.normalize import NormalizeParams
 from phonemes.schema import (
+    AutoOr,
     Choice,
     Number,
     Problems,
@@ -43,6 +44,7 @@ class RuntimeParams:
     """What changes the speed and not the results; no stage depends on it."""
 
     device: Annotated[str, Choice(("auto", "cpu", "cuda", "mps"))]
+    gpus: Annotated[int | Literal["auto"], AutoOr(Number(1, 1024))]
     jobs: Annotated[int, Number(0, 1024)]
     progress: bool
 

@@ -120,6 +120,13 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class AutoOr:
+    """The word auto, or a whole number."""
+
+    number: Number
+
+
+@dataclass(frozen=True)
 class Text:
     """A text on one line that is not empty unless `empty` says what an empty one means."""
 
@@ -227,6 +234,8 @@ def _convert(hint: Any, value: object) -> tuple[Any, bool]:
             return number, rule.admits(number)
         case Choice(words):
             return value, isinstance(value, str) and value in words
+        case AutoOr(number):
+            return (value, True) if value == "auto" else _convert(Annotated[int, number], value)
         case Text():
             return value, isinstance(value, str) and rule.admits(value)
         case Items(least, most, each):
@@ -247,6 +256,8 @@ def _expected(hint: Any) -> str:
             return _numbers(kind, rule)
         case Choice(words):
             return "one of " + ", ".join(words)
+        case AutoOr(number):
+            return f"auto or {_numbers(int, number)}"
         case Text(empty, most):
             ending = f", or an empty one for {empty}" if empty else ""
             return f"a text on one line of at most {most:,} characters{ending}"

@@ -18,9 +18,12 @@ from phonemes.storage.lock import locked
 MORE_MEMORY = "end other programs, or use a machine with more memory"
 
 Main = Callable[[Params, Outputs], None]
+Launched = Callable[[Params], bool]
 
 
-def run(main: Main, *sections: str) -> None:
+def run(
+    main: Main, *sections: str, launched: Launched = lambda params: False, rank: int | None = None
+) -> None:
     """Run a stage with the checked parameters; an error that the user can correct is one line.
 
     One stage at a time works in a folder: a second one is refused. What a stage writes is put
@@ -30,18 +33,28 @@ def run(main: Main, *sections: str) -> None:
     Args:
         main: does the work, and writes where its second argument says.
         sections: of params.yaml that the stage depends on.
+        launched: has other processes run the stage where several share it, and returns whether
+            it did.
+        rank: of this process among those; None where it is alone. The first one, 0, writes for
+            all.
     """
     name = Path(inspect.getfile(main)).stem
     _explain(main, name, sections)
     memory = LOWER if "model" in sections or not sections else MORE_MEMORY
-    with reported("interrupted; run `dvc repro` to go on", memory), locked(), Outputs() as outputs:
-        inputs = read_inputs(name)
-        params = load()
-        for line in warnings(params, *sections):
-            print(f"warning: {line}", file=sys.stderr)
-        main(params, outputs)
-        sys.stdout.flush()
-        refuse_changes(inputs, name)
+    with reported("interrupted; run `dvc repro` to go on", memory):
+        if rank is None and launched(load()):
+            return
+        if rank:
+            main(load(), Outputs())  # in which it puts nothing
+            return
+        with locked(), Outputs() as outputs:
+            inputs = read_inputs(name)
+            params = load()
+            for line in warnings(params, *sections):
+                print(f"warning: {line}", file=sys.stderr)
+            main(params, outputs)
+            sys.stdout.flush()
+            refuse_changes(inputs, name)
 
 
 def _explain(main: Main, name: str, sections: tuple[str, ...]) -> None:

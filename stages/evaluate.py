@@ -1,20 +1,21 @@
 """Score dev, and test where it has labels: model and labels -> metrics and plot tables."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
-from phonemes.decoding.decode import decode
+from phonemes.decoding.devices import Replica, decode_on_all
 from phonemes.decoding.smoothing import Smoothing, smoothing_of
-from phonemes.inference.device import Compute, choose_compute
-from phonemes.inference.windows import require_fit, to_device
+from phonemes.inference.device import choose_devices, choose_precision
 from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.size import parameter_count
-from phonemes.model.store import Model, load_model
+from phonemes.model.store import load_model
 from phonemes.params import Params
 from phonemes.scoring.breakdowns import breakdowns
 from phonemes.scoring.predictions import save_predictions
@@ -67,15 +68,13 @@ def predict(
     split: HostSplit,
     lengths: NDArray[np.integer],
     classes: int,
-    model: Model,
+    replicas: Sequence[Replica],
     smoothing: Smoothing | None,
     params: Params,
-    compute: Compute,
+    dtype: torch.dtype,
 ) -> Predictions:
     """Classify a labelled split, whose utterances have `lengths`, (U,)."""
-    on_device = to_device(split, params.data, *compute)
-    require_fit(model.base[0].architecture, on_device, classes)
-    scores = decode(model, on_device, lengths, compute.dtype, smoothing)
+    scores = decode_on_all(replicas, split, params.data, lengths, classes, dtype, smoothing)
     assert split.labels is not None
     predicted, *others = (values.cpu().numpy() for values in scores)
     return Predictions(split.labels, predicted.astype(split.labels.dtype), *others)
@@ -84,16 +83,16 @@ def predict(
 def evaluate(
     name: str,
     phonemes: tuple[str, ...],
-    model: Model,
+    replicas: Sequence[Replica],
     smoothing: Smoothing | None,
     params: Params,
-    compute: Compute,
+    dtype: torch.dtype,
 ) -> Evaluation:
     """Score a labelled split by its name, and tell where its errors lie."""
     split, lengths = read_split_with_lengths(name, len(phonemes))
     utterances = read_utterances(CORPUS, name, len(lengths))
     units = independent_units([speaker for _, speaker in utterances])
-    predictions = predict(split, lengths, len(phonemes), model, smoothing, params, compute)
+    predictions = predict(split, lengths, len(phonemes), replicas, smoothing, params, dtype)
     counts = confusion_counts(predictions.labels, predictions.predicted, len(phonemes))
     scores = intervals(unit_sums(predictions, lengths, units, phonemes))
     tables = {
@@ -139,15 +138,20 @@ def main(params: Params, outputs: Outputs) -> None:
     """Write the scores and tables of each labelled split; of dev also the predictions of frames."""
     tables = outputs.folder(TABLES)
     scores = outputs.file(SCORES)
-    compute = choose_compute(params.runtime.device, params.model.precision)
-    model, purpose, phones, facts = load_model(MODEL, compute.device)
+    devices = choose_devices(params.runtime.device, params.runtime.gpus)
+    dtype = choose_precision(params.model.precision, devices[0])
+    bundles = [load_model(MODEL, device) for device in devices]
+    replicas = [
+        Replica(bundle.model, device) for bundle, device in zip(bundles, devices, strict=True)
+    ]
+    model, purpose, phones, facts = bundles[0]
     phonemes = read_phonemes(CORPUS)
     smoothing = smoothing_of(phones, params.smooth)
     count = parameter_count(each.architecture for each in (*model.base, *model.stacked))
     bands = read_split("dev", None).frames.shape[1]
     require_purpose(purpose, read_purpose(params.data, bands))
     splits = ["dev", *(["test"] if (CORPUS / "labels/test.npy").exists() else [])]
-    found = {name: evaluate(name, phonemes, model, smoothing, params, compute) for name in splits}
+    found = {name: evaluate(name, phonemes, replicas, smoothing, params, dtype) for name in splits}
     results: dict[str, dict[str, float]] = {"model": {"parameters": count, "epoch": facts.epoch}}
     results |= {name: compared(each.scores) for name, each in found.items()}
     text = json.dumps(results, indent=2, allow_nan=False) + "\n"

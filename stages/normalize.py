@@ -6,9 +6,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from phonemes.normalize import group_utterances, normalized, split_statistics
+from phonemes.normalize import Normalizer, group_utterances, split_statistics
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
+from phonemes.storage.frames import FORMS, append_scales
 from phonemes.storage.layout import CORPUS, NORMALIZATION, NORMALIZED, SPLITS, STATISTICS
 from phonemes.storage.npy import NpyAppender
 from phonemes.storage.read import read_frames, read_lengths, read_utterances
@@ -18,27 +19,32 @@ from stages import run
 def main(params: Params, outputs: Outputs) -> None:
     """Write one (N, C) array a split, the training set's statistics and how they were used."""
     started, count = time.perf_counter(), 0
-    over, train = params.normalize.over, None
+    over, jobs, train, scales = params.normalize.over, params.runtime.jobs, None, None
     folder = outputs.folder(NORMALIZED)
     for split in SPLITS:
         lengths = read_lengths(CORPUS, split)
         frames = read_frames(CORPUS / f"frames/{split}.npy", int(lengths.sum()))
         utterances = read_utterances(CORPUS, split, len(lengths))
         groups = group_utterances(over, [speaker for _, speaker in utterances])
-        given, train = split_statistics(frames, lengths, groups, params.normalize, train)
-        with NpyAppender(folder / f"{split}.npy", np.dtype(np.float32)) as output:
-            for utterance in normalized(
-                frames, lengths, groups, given, variance=params.normalize.variance
-            ):
-                output.append(utterance)
+        given, train = split_statistics(frames, lengths, groups, params.normalize, train, jobs)
+        normalizer = Normalizer(frames, lengths, groups, given, params.normalize)
+        if split == "train":
+            scales = normalizer.scales(jobs)
+        with NpyAppender(folder / f"{split}.npy", FORMS[params.normalize.storage]) as output:
+            for run_of_frames in normalizer.stored(scales, jobs):
+                output.append(run_of_frames)
+        append_scales(folder / f"{split}.npy", scales)
         count += len(frames)
     assert train is not None
     # the model file takes both over, so that recordings elsewhere are normalized alike
     np.save(folder / STATISTICS.name, np.concatenate(train))  # (2, C) mean, deviation
-    section = json.dumps(asdict(params.normalize), indent=2)
+    section = json.dumps(asdict(params.normalize.normalization), indent=2)
     (folder / NORMALIZATION.name).write_text(section + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
-    print(f"normalized over {over}: {count:,} frames, {count / seconds:,.0f} frames/s")
+    print(
+        f"normalized over {over}: {count:,} frames as {params.normalize.storage}, "
+        f"{count / seconds:,.0f} frames/s"
+    )
 
 
 if __name__ == "__main__":

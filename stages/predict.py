@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from phonemes.decoding.decode import decode
+from phonemes.decoding.devices import Replica, decode_on_all
 from phonemes.decoding.smoothing import smoothing_of
-from phonemes.inference.device import choose_compute
-from phonemes.inference.windows import require_fit, to_device
+from phonemes.inference.device import choose_devices, choose_precision
 from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.store import load_model
 from phonemes.params import Params
@@ -23,16 +22,19 @@ def main(params: Params, outputs: Outputs) -> None:
     the columns have the names that the edition asks for.
     """
     path = outputs.file(PREDICTIONS)
-    compute = choose_compute(params.runtime.device, params.model.precision)
-    model, purpose, phones, _ = load_model(MODEL, compute.device)
+    devices = choose_devices(params.runtime.device, params.runtime.gpus)
+    dtype = choose_precision(params.model.precision, devices[0])
+    bundles = [load_model(MODEL, device) for device in devices]
+    replicas = [
+        Replica(bundle.model, device) for bundle, device in zip(bundles, devices, strict=True)
+    ]
+    _, purpose, phones, _ = bundles[0]
     phonemes = read_phonemes(CORPUS)
     split, lengths = read_split_with_lengths("test", None)
     here, header = read_purpose(params.data, split.frames.shape[1]), read_header()
     require_purpose(purpose, here)
-    test = to_device(split, params.data, *compute)
-    require_fit(model.base[0].architecture, test, len(phonemes))
     smoothing = smoothing_of(phones, params.smooth)
-    scores = decode(model, test, lengths, compute.dtype, smoothing)
+    scores = decode_on_all(replicas, split, params.data, lengths, len(phonemes), dtype, smoothing)
     labels = scores.predicted.cpu().numpy()
     as_text = here.spelling.predicted_as_text(params.predict.label)
     if as_text:

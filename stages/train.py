@@ -1,14 +1,18 @@
 """Train the classifier: data/normalized, data/context and labels -> model and history."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from phonemes.context import utterance_lengths
-from phonemes.inference.device import choose_compute
+from phonemes.distributed.launch import launch, process_count
+from phonemes.distributed.world import Group, World, in_a_world, joined
+from phonemes.inference.device import Compute, choose_compute, choose_device
 from phonemes.model.architecture import describe
 from phonemes.model.phone_counts import PhoneCounts, count_phones
 from phonemes.model.purpose import Purpose, read_purpose
@@ -23,10 +27,14 @@ from phonemes.training.history import shown_live, write_history
 from phonemes.training.loop import DivergedError, Epoch, Run, epochs
 from phonemes.training.params import FitParams
 from phonemes.training.planned import require_size
-from phonemes.training.prepare import prepare
-from phonemes.training.profile import profile
-from phonemes.training.stacking import FittedModel, fit_model
+from phonemes.training.prepare import ALONE, prepare
+from phonemes.training.profile import profile, record
+from phonemes.training.sharing import shared_out
+from phonemes.training.stacking import FittedModel, Spread, fit_model, one_by_one
 from stages import run
+
+# where another process shows its bar: the line is written over it, and the bar below
+OVER_THE_BAR = "\r\033[K" if sys.stdout is not None and sys.stdout.isatty() else ""
 
 
 def announce(training: Run) -> None:
@@ -34,13 +42,15 @@ def announce(training: Run) -> None:
     cost = profile(training)
     print(describe(training.classifier.architecture))
     print(
-        f"{cost.parameters:,} parameters; {training.steps:,} steps of {training.batch:,} frames "
+        f"{cost.parameters:,} parameters; {training.steps:,} steps of {training.frames:,} frames "
         f"an epoch on {training.device}, {str(training.dtype).removeprefix('torch.')}\n"
         f"memory of a step {cost.step_bytes / 2**20:,.0f} MiB, "
         f"of all frames {cost.resident_bytes / 2**20:,.0f} MiB; "
         f"an epoch takes about {cost.epoch_seconds:,.1f} s",
         flush=True,
     )
+    if (processes := training.group.world.size) > 1:
+        print(f"one of {processes} processes, each with {training.batch:,} frames of a step")
     if training.batches.blocks > 1:
         blocks = training.batches.blocks
         print(f"frames pass through the device in {blocks} blocks an epoch", flush=True)
@@ -56,17 +66,44 @@ class Trained(NamedTuple):
 
 
 def train_to_the_end(
-    training: Run, checkpoints: Checkpoints, progress: bool, show: Callable[[list[Epoch]], str]
+    training: Run,
+    checkpoints: Checkpoints,
+    progress: bool,
+    show: Callable[[list[Epoch]], str],
+    lines: bool = True,
 ) -> None:
     """Train, or go on training from a checkpoint; show the history after every epoch."""
-    if why := checkpoints.resume(training):
+    if (why := checkpoints.resume(training)) and lines:
         print(why, flush=True)
     show(training.history)
-    for epoch in epochs(training, progress):
+    for epoch in epochs(training, progress, lines):
         last = epoch.epoch == training.train.epochs
         for warning in (show(training.history), checkpoints.save(training, last=last)):
             if warning:
                 print(warning, file=sys.stderr)
+
+
+def train_with_others(training: Run, checkpoints: Checkpoints) -> None:
+    """Train a network together with the process that prints."""
+    profile(training)
+    train_to_the_end(training, checkpoints, False, lambda history: "", lines=False)
+
+
+def train_beside_others(training: Run, checkpoints: Checkpoints, name: str) -> None:
+    """Train while another process prints; say in a line what came of it."""
+    record(training)
+    try:
+        train_to_the_end(training, checkpoints, False, lambda history: "", lines=False)
+    except DivergedError as error:
+        raise DivergedError(f"{name}: {error}") from None
+    best = training.best
+    assert best is not None
+    print(
+        f"{OVER_THE_BAR}{name}: kept epoch {best.epoch} of {len(training.history)}, dev accuracy "
+        f"{best.dev_accuracy:.4f}; {sum(epoch.seconds for epoch in training.history):,.1f} s "
+        f"on {training.device}",
+        flush=True,
+    )
 
 
 def keep(
@@ -96,14 +133,63 @@ def read_speakers(train: HostSplit) -> list[str]:
     return [speaker for _, speaker in read_utterances(CORPUS, "train", count)]
 
 
+class Fitting(NamedTuple):
+    """How this process trains the networks of a model, and what came of those so far."""
+
+    compute: Compute
+    phonemes: Sequence[str]
+    kept: int  # checkpoints of other runs
+    progress: bool
+    show: Callable[[list[Epoch]], str]  # the history of the first network
+    world: World
+    together: Group  # that trains each network
+    trained: list[Trained]  # grows
+
+    def fit(self, train: HostSplit, dev: HostSplit, how: FitParams, name: str) -> TrainedNetwork:
+        """Train a network, or go on training it; see `Fit`."""
+        if name and self.world.first:
+            print(f"\n{name}", flush=True)
+        training = prepare(train, dev, len(self.phonemes), self.compute, how, self.together)
+        device, dtype = self.compute
+        facts = [device.type, dtype, self.phonemes, training.step.kernels]
+        arrays = [array for split in (train, dev) for array in split if array is not None]
+        key = run_key(how, arrays, code("train"), facts)
+        checkpoints = Checkpoints(checkpoint_folder(), key, self.kept)
+        show = (lambda history: "") if self.trained else self.show
+        try:
+            if self.world.first:
+                announce(training)
+                train_to_the_end(training, checkpoints, self.progress, show)
+            elif self.together.world.size > 1:
+                train_with_others(training, checkpoints)
+            else:
+                train_beside_others(training, checkpoints, name)
+        finally:
+            network = training.trained
+            self.trained.append(Trained(training.history, training.best, network, dtype))
+        return network
+
+
 def main(params: Params, outputs: Outputs) -> None:
     """Train, or go on training, and keep the best epoch; of a diverged run too.
 
     The networks of a model are kept together: where one of several, with stacking, is not
-    trained, what was there before stays. The others go on from their checkpoints.
+    trained, what was there before stays. The others go on from their checkpoints. Several
+    processes share the networks out, or train a single one together; the first one prints and
+    writes.
     """
-    weights, history = outputs.file(MODEL), outputs.file(HISTORY)
-    compute = choose_compute(params.runtime.device, params.model.precision)
+    world = World.of_environment()
+    with in_a_world(world):
+        places = [outputs.file(path) for path in (MODEL, HISTORY)] if world.first else []
+        compute = choose_compute(params.runtime.device, params.model.precision, world.gpu)
+        with joined(world, compute.device) as group:
+            train_model(params, outputs, places, compute, group)
+
+
+def train_model(
+    params: Params, outputs: Outputs, places: list[Path], compute: Compute, group: Group
+) -> None:
+    """Train together with the other processes; write model and history to `places`, if any."""
     phonemes = read_phonemes(CORPUS)
     train, dev = (read_split(split, len(phonemes)) for split in ("train", "dev"))
     purpose = read_purpose(params.data, train.frames.shape[1])
@@ -112,37 +198,51 @@ def main(params: Params, outputs: Outputs) -> None:
     phones = count_phones(train.labels, utterance_lengths(train.starts), len(phonemes))
     stackings = [params.stacking] if params.stacking.folds else []
     kept = max(KEPT, sum(each.folds + each.networks for each in stackings))
-    trained: list[Trained] = []
-
-    def fit(train: HostSplit, dev: HostSplit, how: FitParams, name: str) -> TrainedNetwork:
-        if name:
-            print(f"\n{name}", flush=True)
-        training = prepare(train, dev, len(phonemes), compute, how)
-        facts = [*compute, phonemes, training.step.kernels, training.batches.blocks]
-        arrays = [array for split in (train, dev) for array in split if array is not None]
-        key = run_key(how, arrays, code("train"), facts)
-        announce(training)
-        checkpoints = Checkpoints(checkpoint_folder(), key, kept)
-        show = (lambda history: "") if trained else show_first
-        try:
-            train_to_the_end(training, checkpoints, params.runtime.progress, show)
-        finally:
-            network = training.trained
-            trained.append(Trained(training.history, training.best, network, compute.dtype))
-        return network
-
     speakers = read_speakers(train) if stackings else []
+    trained: list[Trained] = []
+    spread: Spread = partial(shared_out, group=group, classes=len(phonemes))
+    spread, together = (spread, ALONE) if stackings else (one_by_one, group)
+    if stackings and places and group.world.size > 1:
+        print(f"{networks(params)} networks are shared out to {group.world.size} processes")
     try:
-        with shown_live(HISTORY) as show_first:
-            *_, model = fit_model(train, dev, compute, params.fit, stackings, speakers, fit)
+        with shown_live(HISTORY) if places else nullcontext(lambda history: "") as show:
+            progress = params.runtime.progress
+            fitting = Fitting(
+                compute, phonemes, kept, progress, show, group.world, together, trained
+            )
+            *_, model = fit_model(
+                train, dev, compute, params.fit, stackings, speakers, fitting.fit, spread
+            )
     except DivergedError:
-        first = trained[0]
-        if first.best and not stackings:
-            keep(first, FittedModel([first.network], []), purpose, phones, weights, history)
+        if places and trained[0].best and not stackings:
+            model = FittedModel([trained[0].network], [])
+            keep(trained[0], model, purpose, phones, *places)
             outputs.replace()  # though the stage fails
+        if not stackings:
+            group.wait()  # all diverged; the first that ends, ends all
         raise
-    keep(trained[0], model, purpose, phones, weights, history)
+    if places:
+        keep(trained[0], model, purpose, phones, *places)
+
+
+def networks(params: Params) -> int:
+    """Return how many networks of a model can be trained at a time."""
+    return params.stacking.folds + 1
+
+
+def launched(params: Params) -> bool:
+    """Have several processes run this stage where runtime.gpus asks for it; return whether."""
+    device = choose_device(params.runtime.device)
+    count = process_count(params.runtime.gpus, device, networks(params))
+    if count > 1:
+        launch(count, device, "stages.train")
+    return count > 1
 
 
 if __name__ == "__main__":
-    run(main, "data", "model", "augment", "train", "stacking")
+    run(
+        main,
+        *("data", "model", "augment", "train", "stacking"),
+        launched=launched,
+        rank=World.of_environment().number,
+    )

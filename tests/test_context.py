@@ -5,7 +5,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from phonemes.context import pad, utterance_lengths, window_milliseconds, window_starts
+from phonemes.context import (
+    pad,
+    pad_by_parts,
+    utterance_lengths,
+    window_milliseconds,
+    window_starts,
+)
 from phonemes.errors import InputError
 
 several_lengths = st.lists(st.integers(1, 6), min_size=1, max_size=6).map(np.array)
@@ -156,3 +162,15 @@ def test_an_index_is_refused_wherever_its_windows_would_be_wrong(lengths, k, oth
 )
 def test_a_window_covers_its_strides_and_a_frame(k, stride, width, milliseconds):
     assert window_milliseconds(k, stride, width) == milliseconds
+
+
+@given(several_lengths, radii, paddings, st.integers(1, 9))
+def test_frames_that_are_padded_by_parts_are_those_padded_at_once(lengths, k, padding, most):
+    frames = np.arange(1, 2 * lengths.sum() + 1, dtype=np.int16).reshape(-1, 2)
+    starts = window_starts(lengths, k, padding)
+    whole = pad(frames, starts, k, padding)
+    rows = np.zeros_like(whole)
+    for first, part in pad_by_parts(frames, starts, k, padding, most):
+        rows[first : first + len(part)] = part
+    np.testing.assert_array_equal(rows, whole)
+    assert whole.dtype == np.int16

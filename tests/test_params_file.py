@@ -11,7 +11,7 @@ from params_rules import RULES
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode
 
-from phonemes.schema import Choice, Items, Number
+from phonemes.schema import AutoOr, Choice, Items, Number
 
 LINES = (ROOT / "params.yaml").read_text("utf-8").splitlines()
 
@@ -62,6 +62,14 @@ def test_every_comment_is_one_line_next_to_its_key():
 )
 def test_the_comment_of_a_number_or_list_ends_with_the_range_that_is_checked(key):
     assert COMMENTS[key].split("; ")[-1] == ranges(RULES[key][1])
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, (_, rule) in RULES.items() if isinstance(rule, AutoOr)]
+)
+def test_the_comment_of_auto_or_a_number_says_both(key):
+    assert re.search(r"\bauto\b", COMMENTS[key])
+    assert COMMENTS[key].split(" | ")[-1] == RULES[key][1].number.range()
 
 
 @pytest.mark.parametrize(

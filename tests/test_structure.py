@@ -22,7 +22,10 @@ CODE = {  # what a stage depends on besides its own module and SHARED
     ],
     "normalize": ["phonemes/normalize.py"],
     "context": ["phonemes/context.py"],
-    "train": ["phonemes/context.py", "phonemes/model", "phonemes/inference", "phonemes/training"],
+    "train": [
+        "phonemes/context.py", "phonemes/model", "phonemes/inference", "phonemes/training",
+        "phonemes/distributed",
+    ],
     "evaluate": [
         "phonemes/context.py", "phonemes/model", "phonemes/inference", "phonemes/decoding",
         "phonemes/scoring", "phonemes/inventory.py",
@@ -55,6 +58,7 @@ RERUNS = {  # after one edit of a module
     "phonemes/model/layers.py": ["corpus", "train", "evaluate", "predict"],
     "phonemes/inference/folding.py": ["corpus", "train", "evaluate", "predict"],
     "phonemes/training/optimizer.py": ["train"],
+    "phonemes/distributed/world.py": ["train"],
     "phonemes/training/fused/gather.py": ["train"],
     "phonemes/decoding/phone_model.py": ["corpus", "evaluate", "predict"],
     "phonemes/export/graph.py": [],

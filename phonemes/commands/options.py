@@ -1,10 +1,26 @@
 """Options that several commands share: what labels recordings, and where results go."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 FORMATS = "textgrid, csv, json, ctm, mlf, png, html; several with commas."
+
+
+class AutoOrCount(click.ParamType):
+    """The word auto, or a whole number from 1."""
+
+    name = "auto|N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the word or the number; click ends the command where it is neither."""
+        if value == "auto":
+            return "auto"
+        return click.IntRange(1).convert(value, param, ctx)
+
 
 out = click.option(
     "--out",

@@ -40,10 +40,10 @@ def read_corpus(params: "Params") -> Corpus | str:
     from phonemes.storage.layout import CORPUS, DESCRIPTION, NORMALIZED, HostSplit
     from phonemes.storage.read import (
         read_description,
-        read_frames,
         read_labels,
         read_lengths,
         read_phonemes,
+        read_stored,
         read_utterances,
     )
 
@@ -59,11 +59,12 @@ def read_corpus(params: "Params") -> Corpus | str:
 
     def read(split: str) -> HostSplit:
         path, count = NORMALIZED / f"{split}.npy", int(lengths[split].sum())
-        frames = read_frames(path if path.exists() else CORPUS / f"frames/{split}.npy", count)
-        starts = window_starts(lengths[split], params.data.k, params.data.padding)
-        return HostSplit(
-            frames, starts, read_labels(CORPUS / f"labels/{split}.npy", count, classes)
+        frames, scales = read_stored(
+            path if path.exists() else CORPUS / f"frames/{split}.npy", count
         )
+        starts = window_starts(lengths[split], params.data.k, params.data.padding)
+        labels = read_labels(CORPUS / f"labels/{split}.npy", count, classes)
+        return HostSplit(frames, starts, labels, scales)
 
     train = read("train")
     assert train.labels is not None
@@ -190,12 +191,13 @@ def _cost_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     steps = f"{known['steps_per_epoch']:,} of {batch:,} frames an epoch, {known['epochs']:,} epochs"
     memory = f"a step {_size(known['step_bytes'])}, all frames {_size(known['frames_bytes'])}"
     epoch, run = (_duration(known[f"{part}_seconds"]) for part in ("epoch", "run"))
+    one = " on one GPU" * known["device"].startswith("cuda")
     return [
         ("device", f"{known['device']}, {known['precision']}"),
         ("steps", steps),
         ("memory", f"{memory}; free are {_size(known['free_bytes'])}"),
         ("largest batch", f"{fitting}, {how}{too_large}"),
-        ("time", f"an epoch {epoch}, all training {run}; measured, a few steps and dev once"),
+        ("time", f"an epoch {epoch}, all training {run}{one}; measured, a few steps and dev once"),
     ]
 
 

@@ -1,19 +1,25 @@
-"""`phonemes search`: find an architecture and hyperparameters by many trainings in one process."""
+"""`phonemes search`: find an architecture and hyperparameters by many trainings."""
 
 import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from phonemes.commands.options import AutoOrCount
+from phonemes.distributed.world import ALONE, World, in_a_world, joined
 from phonemes.errors import InputError
 from phonemes.recipes import BEST, SEARCHES
 
 if TYPE_CHECKING:
+    from phonemes.distributed.launch import Gpus
+    from phonemes.distributed.world import Group
     from phonemes.params import Params
     from phonemes.search.outcome import Train, Trained
     from phonemes.search.resident import Resident
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 
 MINUTES = 10.0  # where neither --minutes nor --trials is given
 PARALLEL = 4  # networks at a time on a GPU
+MOST_PROCESSES = 1024  # that a search is shared out to
+WRITING_SECONDS = 25.0  # in which results are written after Ctrl-C, where several processes search
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 
@@ -47,7 +55,13 @@ INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
     show_default=True,
     help="How trainings that lag behind are ended early.",
 )
-@click.option("--parallel", type=click.IntRange(1, 32), help="Networks at a time, on a GPU.")
+@click.option("--parallel", type=click.IntRange(1, 32), help="Networks at a time, on each GPU.")
+@click.option(
+    "--gpus",
+    type=AutoOrCount(),
+    help="GPUs of this machine: auto, which is all, or a number; on a CPU, processes. Without, "
+    "runtime.gpus.",
+)
 @click.option(
     "--winners",
     type=click.IntRange(1),
@@ -75,6 +89,7 @@ def search(
     keep: int,
     name: str | None,
     parallel: int | None,
+    gpus: "Gpus | None",
     **how: int | str,
 ) -> None:
     """Search a space of parameters for the most accurate network.
@@ -93,20 +108,88 @@ def search(
     # not above: `phonemes --help` needs neither torch nor optuna
     from phonemes.search.study import Plan
 
-    deadline = None if minutes is None else began + 60 * minutes
-    plan = Plan(**how, trials=trials, deadline=deadline)  # type: ignore[arg-type]
-    running, resident = open_search(space, name, plan, parallel)
-    click.echo(running.about())
-    interrupted = _search(running, plan, began)
-    with running.alone():
-        if seeds and not interrupted:
-            interrupted = _retrain(running, winners, seeds)
-        _write(running, resident)
-    if interrupted:
-        click.echo("interrupted; the same command goes on")
-        raise SystemExit(INTERRUPTED)
-    if keep:
+    world = World.of_environment()
+    plan = Plan(
+        **how,  # type: ignore[arg-type]
+        trials=trials,
+        deadline=None if minutes is None else began + 60 * minutes,
+    )
+    if world.size == 1 and _in_processes(gpus):
+        if keep:
+            _keep(open_search(space, name, plan, parallel)[0], keep)
+        return
+    with in_a_world(world, WRITING_SECONDS):
+        running, resident = open_search(space, name, plan, parallel, world)
+        with joined(world, resident.device) as group:
+            _search_and_write(running, resident, began, winners, seeds, group)
+    if keep and world.size == 1:  # else whoever started the processes does
         _keep(running, keep)
+
+
+def _in_processes(gpus: "Gpus | None") -> bool:
+    """Run this command in a process for each GPU, where there are several; return whether.
+
+    Raises:
+        InputError: there are not as many GPUs.
+    """
+    from phonemes.distributed.launch import launch, process_count
+    from phonemes.inference.device import choose_device
+    from phonemes.params import load
+
+    runtime = load().runtime
+    device = choose_device(runtime.device)
+    count = process_count(gpus or runtime.gpus, device, MOST_PROCESSES)
+    if count == 1:
+        return False
+    context = click.get_current_context()
+    given = {key: value for key, value in context.params.items() if value is not None}
+    words = [f"--{key}={value}" for key, value in given.items() if key not in ("space", "keep")]
+    try:
+        launch(count, device, "phonemes", ["search", given["space"], *words])
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    return True
+
+
+def _search_and_write(
+    running: "Search",
+    resident: "Resident",
+    began: float,
+    winners: int,
+    seeds: int,
+    group: "Group",
+) -> None:
+    """Search and train winners together with the other processes; the first one writes.
+
+    Raises:
+        SystemExit: it was interrupted; what was found is written.
+    """
+    first = group.world.first
+    if first:
+        click.echo(running.about())
+    interrupted = _search(running, began, group)
+    with running.alone() if first else nullcontext():
+        if seeds and not interrupted:
+            interrupted = _retrain(running, winners, seeds, group)
+        if first:
+            _write(running, resident)
+    if interrupted:
+        if first:
+            click.echo("interrupted; the same command goes on")
+        raise SystemExit(INTERRUPTED)
+
+
+def _interruptible(work: Callable[..., bool]) -> Callable[..., bool]:
+    """Have something that returns whether it was interrupted do so wherever that happens."""
+
+    @wraps(work)
+    def whole(*arguments: Any) -> bool:
+        try:
+            return work(*arguments)
+        except KeyboardInterrupt:  # while it waited for other processes
+            return True
+
+    return whole
 
 
 def _require_optuna() -> None:
@@ -125,7 +208,7 @@ def _require_optuna() -> None:
 
 
 def open_search(
-    space_name: str, name: str | None, plan: "Plan", parallel: int | None
+    space_name: str, name: str | None, plan: "Plan", parallel: int | None, world: World = ALONE
 ) -> tuple["Search", "Resident"]:
     """Return a search in the current folder, ready to start or to go on, and its frames.
 
@@ -134,6 +217,7 @@ def open_search(
         name: of the folder in search/; None: the space's.
         plan: how to search.
         parallel: networks at a time; None: as many as suit the device.
+        world: which process of the search this is.
 
     Raises:
         InputError: the space, the corpus, params.yaml or the journal cannot be used.
@@ -154,18 +238,18 @@ def open_search(
     folder = _folder(name or path.stem)
     values = read_yaml_file(PARAMS)
     params, space = checked(values, str(PARAMS)), read_space(path, values)
-    device = choose_device(params.runtime.device)
+    device = choose_device(params.runtime.device, world.gpu)
     if device.type != "cuda" and (parallel or 1) > 1:
         raise InputError(
             f"--parallel is {parallel}; on {device.type} one network at a time is trained: "
-            "start the command several times, the processes share the search"
+            "give --gpus, the number of processes that share the search"
         )
     count = parallel or (PARALLEL if device.type == "cuda" else 1)
     corpus = read_corpus(params)
     resident = Resident(corpus, device, space.largest("data.k"), new_run)
     facts = {"space or params.yaml": space.digest(), "corpus": digest(corpus)}
     study = open_study(folder, facts, pruner(plan.pruner, space.largest("train.epochs")))
-    workers = Workers(trainer(resident), device, count, threading.Event())
+    workers = Workers(trainer(resident), device, count, threading.Event(), world.size)
     return Search(folder, space, study, plan, workers), resident
 
 
@@ -196,15 +280,20 @@ def _folder(name: str) -> Path:
     return SEARCHES / name
 
 
-def _search(running: "Search", plan: "Plan", began: float) -> bool:
-    """Search with a bar, or without a terminal a line for each new best; return if interrupted."""
+@_interruptible
+def _search(running: "Search", began: float, group: "Group") -> bool:
+    """Search with the other processes; return if interrupted.
+
+    The first one has a bar, or without a terminal a line for each new best.
+    """
     from tqdm import tqdm
 
-    best = ""
+    best, plan = "", running.plan
     timed = plan.deadline is not None
     total = plan.deadline - began if plan.deadline is not None else plan.trials
     form = "{l_bar}{bar}| {elapsed}<{remaining}{postfix}"
-    with tqdm(total=total, bar_format=form, disable=_no_bar(running)) as bar:
+    first = group.world.first
+    with tqdm(total=total, bar_format=form, disable=_no_bar(running) if first else True) as bar:
 
         def show(progress: "Progress") -> None:
             nonlocal best
@@ -215,33 +304,46 @@ def _search(running: "Search", plan: "Plan", began: float) -> bool:
             trial = progress.best
             found = f"{trial.record.choosing:.4f} (trial {trial.number})" if trial else "none yet"
             bar.set_postfix_str(f"{progress.trials:,} trials, best {found}")
-            if bar.disable and trial and found != best:
+            if first and bar.disable and trial and found != best:
                 click.echo(f"{progress.trials:,} trials, best {found}")
             best = found
 
-        return running.run(show)
+        interrupted = running.run(show)
+        if not interrupted:
+            group.wait()
+    return interrupted
 
 
-def _retrain(running: "Search", winners: int, seeds: int) -> bool:
-    """Train winners with further seeds; return if interrupted."""
+@_interruptible
+def _retrain(running: "Search", winners: int, seeds: int, group: "Group") -> bool:
+    """Train winners with further seeds, each process its share; return if interrupted."""
     from tqdm import tqdm
 
     from phonemes.search.retraining import retrain
     from phonemes.search.winners import top
 
-    chosen = top(running.trials(), winners)
+    best = [trial.number for trial in top(running.trials(), winners)]
+    numbers = group.of_first(best)  # by then other searches may have found more
+    chosen = [trial for trial in running.trials() if trial.number in numbers]
     if not chosen:
         return False
+    world = group.world
     names = ", ".join(f"trial {trial.number}" for trial in chosen)
-    click.echo(f"training {names} and the start of the search with {seeds} further seeds")
-    with tqdm(disable=_no_bar(running)) as bar:
+    if world.first:
+        click.echo(f"training {names} and the start of the search with {seeds} further seeds")
+    with tqdm(disable=_no_bar(running) if world.first else True) as bar:
 
         def show(left: int) -> None:
             bar.total = bar.total or left
             bar.n = bar.total - left
             bar.refresh()
 
-        return retrain(running.study, running.space, running.workers, chosen, seeds, show)
+        interrupted = retrain(
+            running.study, running.space, running.workers, chosen, seeds, show, world
+        )
+        if not interrupted:
+            group.wait()
+    return interrupted
 
 
 def _write(running: "Search", resident: "Resident") -> None:

@@ -21,7 +21,7 @@ from phonemes.export.utterances import (
     utterances,
 )
 from phonemes.features.log_mel import FeatureParams, mel_filters, samples_of
-from phonemes.normalize import SMALLEST_DEVIATION, NormalizeParams
+from phonemes.normalize import SMALLEST_DEVIATION, Normalization
 
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 
@@ -82,7 +82,7 @@ def fourier(graph: Graph, width: int, points: int) -> str:
 
 
 def normalized(
-    graph: Graph, given: Utterances, params: NormalizeParams, train: NDArray[np.float64]
+    graph: Graph, given: Utterances, params: Normalization, train: NDArray[np.float64]
 ) -> Utterances:
     """Return normalized frames; the statistics of an utterance are also those of its speaker.
 

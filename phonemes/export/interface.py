@@ -6,7 +6,7 @@ from phonemes.context import DataParams
 from phonemes.errors import InputError
 from phonemes.features.log_mel import FeatureParams
 from phonemes.model.purpose import Purpose
-from phonemes.normalize import NormalizeParams
+from phonemes.normalize import Normalization
 from phonemes.schema import build
 
 Section = TypeVar("Section")
@@ -23,7 +23,7 @@ COUNTS = "frame_counts"  # (B,) int64
 class Made(NamedTuple):
     """What a model was made for, in the types of the code that it configures."""
 
-    normalize: NormalizeParams
+    normalize: Normalization
     data: DataParams
     features: FeatureParams | None  # None where frames were given
 
@@ -37,7 +37,7 @@ def made_for(purpose: Purpose) -> Made:
     data = {"k": purpose.k, "padding": purpose.padding}
     given = purpose.features
     return Made(
-        _section(NormalizeParams, purpose.normalization, "normalize"),
+        _section(Normalization, purpose.normalization, "normalize"),
         _section(DataParams, data, "data"),
         None if given is None else _section(FeatureParams, given, "features"),
     )

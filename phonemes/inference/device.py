@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import psutil
 import torch
@@ -28,8 +28,12 @@ class Compute(NamedTuple):
     dtype: torch.dtype  # of the products
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, gpu: int | None = None) -> torch.device:
     """Return the device of runtime.device; `auto` takes a GPU where there is one.
+
+    Args:
+        name: auto, cpu, cuda or mps.
+        gpu: which GPU, where several processes have one each; None: torch's current one.
 
     Raises:
         InputError: the named device is not there.
@@ -43,7 +47,30 @@ def choose_device(name: str) -> torch.device:
         name = next(kind for kind, there in present.items() if there)
     if not present[name]:
         raise InputError(f"runtime.device is {name}, which this machine lacks; set it to auto")
-    return torch.device(name)
+    if name != "cuda" or gpu is None:
+        return torch.device(name)
+    if gpu >= (count := torch.cuda.device_count()):
+        raise InputError(f"there is no GPU for process {gpu + 1} of this host, which has {count}")
+    return torch.device(name, gpu)
+
+
+def choose_devices(name: str, gpus: int | Literal["auto"]) -> list[torch.device]:
+    """Return the devices that share the frames of a split to label: the first of runtime.gpus.
+
+    It is one device unless several GPUs are asked for.
+
+    Raises:
+        InputError: the named device is not there, or not so many GPUs.
+    """
+    device = choose_device(name)
+    if device.type != "cuda" or gpus == "auto" or gpus == 1:
+        return [device]
+    if gpus > (there := torch.cuda.device_count()):
+        raise InputError(
+            f"runtime.gpus is {gpus}, but there {'is' if there == 1 else 'are'} {there} "
+            f"GPU{'s' * (there != 1)}; set it to auto, or to at most {there}"
+        )
+    return [torch.device("cuda", number) for number in range(gpus)]
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
@@ -56,13 +83,13 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return fast_precision(device.type, bf16_instructions=instructions)
 
 
-def choose_compute(device: str, precision: str) -> Compute:
-    """Return what runtime.device and model.precision ask for.
+def choose_compute(device: str, precision: str, gpu: int | None = None) -> Compute:
+    """Return what runtime.device and model.precision ask for; see `choose_device`.
 
     Raises:
         InputError: the named device is not there.
     """
-    chosen = choose_device(device)
+    chosen = choose_device(device, gpu)
     return Compute(chosen, choose_precision(precision, chosen))
 
 

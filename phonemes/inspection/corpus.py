@@ -17,7 +17,7 @@ from phonemes.inspection.labels import Kinds, kinds, label_counts, label_facts
 from phonemes.inspection.sums import BandSums, band_sums
 from phonemes.inspection.suspicions import Facts, Suspicion, suspicions
 from phonemes.normalize import SMALLEST_DEVIATION
-from phonemes.storage.layout import Frames, Labels
+from phonemes.storage.layout import Frames, Labels, Scales, StoredFrames
 
 QUARTILES = (0, 25, 50, 75, 100)  # percentiles
 
@@ -113,9 +113,9 @@ def inspect_corpus(
     )
 
 
-def band_levels(frames: Frames) -> Bands:
-    """Return the levels of the bands of all frames of a split, (N, C)."""
-    sums = band_sums(frames)
+def band_levels(frames: StoredFrames, scales: Scales | None = None) -> Bands:
+    """Return the levels of the bands of all frames of a split, (N, C), scaled if of 8 bits."""
+    sums = band_sums(frames, scales)
     return Bands(sums.mean, sums.deviation)
 
 

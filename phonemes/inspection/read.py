@@ -14,6 +14,7 @@ from phonemes.storage.read import (
     read_labels,
     read_lengths,
     read_phonemes,
+    read_stored,
     read_utterances,
 )
 
@@ -71,7 +72,7 @@ def read_normalized(splits: Mapping[str, Split]) -> tuple[dict[str, Bands], str]
         return {}, ""
     try:
         return {
-            name: band_levels(read_frames(NORMALIZED / f"{name}.npy", len(split.frames)))
+            name: band_levels(*read_stored(NORMALIZED / f"{name}.npy", len(split.frames)))
             for name, split in splits.items()
         }, ""
     except InputError as error:

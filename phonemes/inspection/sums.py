@@ -9,15 +9,16 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.storage.layout import Frames
+from phonemes.storage.frames import widened
+from phonemes.storage.layout import Frames, Scales, StoredFrames
 
 BLOCK = 2**15  # frames; an utterance may be hours long
 
 
-def blocks(frames: Frames) -> Iterator[Frames]:
-    """Yield the frames, (T, C), at most BLOCK at a time."""
+def blocks(frames: StoredFrames, scales: Scales | None = None) -> Iterator[Frames]:
+    """Yield the frames, (T, C), at most BLOCK at a time; those of 8 bits have scales."""
     for start in range(0, len(frames), BLOCK):
-        yield frames[start : start + BLOCK]
+        yield widened(frames[start : start + BLOCK], scales)
 
 
 class BandSums:
@@ -51,9 +52,9 @@ class BandSums:
         return np.sqrt(self.squares / max(self.count, 1))
 
 
-def band_sums(frames: Frames) -> BandSums:
-    """Return the sums over frames, (T, C)."""
+def band_sums(frames: StoredFrames, scales: Scales | None = None) -> BandSums:
+    """Return the sums over frames, (T, C); those of 8 bits have scales."""
     sums = BandSums(frames.shape[1])
-    for block in blocks(frames):
+    for block in blocks(frames, scales):
         sums.add(block)
     return sums

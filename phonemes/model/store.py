@@ -36,9 +36,10 @@ class TrainedNetwork(NamedTuple):
 
     def classifier(self, device: torch.device) -> Classifier:
         """Return the network on a device, in evaluation mode."""
-        classifier = build(self.architecture)
+        with device:  # a GPU is fast to draw the weights that are then replaced
+            classifier = build(self.architecture)
         classifier.network.load_state_dict(self.state)
-        classifier.network.to(device).eval()
+        classifier.network.eval()
         return classifier
 
 

@@ -11,9 +11,17 @@ from numpy.typing import NDArray
 
 from phonemes.context import DataParams, window_starts
 from phonemes.errors import InputError
-from phonemes.normalize import NormalizeParams, group_utterances, normalized, split_statistics
+from phonemes.normalize import NormalizeParams, Normalizer, group_utterances, split_statistics
 from phonemes.params import Params
-from phonemes.storage.layout import CORPUS, DESCRIPTION, Frames, HostSplit, Labels
+from phonemes.storage.frames import FORMS
+from phonemes.storage.layout import (
+    CORPUS,
+    DESCRIPTION,
+    HostSplit,
+    Labels,
+    Scales,
+    StoredFrames,
+)
 from phonemes.storage.read import (
     read_description,
     read_frames,
@@ -27,10 +35,11 @@ from phonemes.storage.read import (
 class CorpusSplit(NamedTuple):
     """One labelled split of the corpus."""
 
-    frames: Frames  # (N, C)
+    frames: StoredFrames  # (N, C)
     lengths: NDArray[np.integer]  # (U,)
     labels: Labels  # (N,)
     speakers: list[str]  # (U,) "" where unknown
+    scales: Scales | None = None  # (C,) of normalized frames of 8 bits
 
 
 class Corpus(NamedTuple):
@@ -73,20 +82,27 @@ def read_labelled(split: str, folder: Path) -> CorpusSplit:
 
 def normalized_splits(splits: Sequence[CorpusSplit], params: NormalizeParams) -> list[CorpusSplit]:
     """Return the training set and other splits, normalized as the stage does it."""
-    pooled, made = None, []
-    for split in splits:
-        frames, lengths, _, speakers = split
+    pooled, scales, made = None, None, []
+    for number, split in enumerate(splits):
+        frames, lengths, _, speakers, _ = split
         groups = group_utterances(params.over, speakers)
         given, pooled = split_statistics(frames, lengths, groups, params, pooled)
-        utterances = normalized(frames, lengths, groups, given, variance=params.variance)
-        made.append(split._replace(frames=np.concatenate([*utterances])))
+        normalizer = Normalizer(frames, lengths, groups, given, params)
+        if number == 0:
+            scales = normalizer.scales()
+        stored = np.empty(frames.shape, FORMS[params.storage])
+        end = 0
+        for run in normalizer.stored(scales):
+            stored[end : end + len(run)] = run
+            end += len(run)
+        made.append(split._replace(frames=stored, scales=scales))
     return made
 
 
 def host_split(split: CorpusSplit, data: DataParams) -> HostSplit:
     """Return a split as the train stage reads it."""
     starts = window_starts(split.lengths, data.k, data.padding)
-    return HostSplit(split.frames, starts, split.labels)
+    return HostSplit(split.frames, starts, split.labels, split.scales)
 
 
 def digest(corpus: Corpus) -> str:

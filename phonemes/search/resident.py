@@ -26,7 +26,7 @@ from phonemes.training.batches import ResidentBatches
 from phonemes.training.loop import Batches, Run
 from phonemes.training.params import FitParams
 from phonemes.training.seeds import derived
-from phonemes.training.stacking import select
+from phonemes.training.shares import select
 from phonemes.training.streaming import fits
 from phonemes.training.targets import targets
 
@@ -114,7 +114,7 @@ class Resident:
         """Return the labels of the frames within `context` of each frame of the training set."""
         if context not in self._labels:
             data = DataParams(self._k, "zero")
-            _, starts, labels = host_split(self.corpus.train, data)
+            _, starts, labels, _ = host_split(self.corpus.train, data)
             assert labels is not None
             made = torch.tensor(targets(labels, starts, context) if context else labels)
             made = made if context else made.to(torch.int64)

@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 
+from phonemes.distributed.world import ALONE, World
 from phonemes.params import checked
 from phonemes.recipes import merged
 from phonemes.search.journal import Record, Trial, keep_retrained, retrained
@@ -24,6 +25,7 @@ def retrain(
     winners: Sequence[Trial],
     seeds: int,
     show: Callable[[int], None],
+    world: World = ALONE,
 ) -> bool:
     """Train winners, and the space's start, with further seeds; what is in the journal stays.
 
@@ -33,19 +35,21 @@ def retrain(
         workers: train.
         winners: trials.
         seeds: of each.
-        show: called now and then with the number of trainings that are left.
+        show: called now and then with the number of trainings that are left, in all processes.
+        world: which of the processes this is, that each train a share.
 
     Returns:
         Whether it was interrupted.
     """
-    done = retrained(study)
-    left = {
+    wanted = {
         f"{name}, seed {seed}": merged(values, {"train": {"seed": seed}})
         for name, values in contenders(space, winners).items()
         for seed in further_seeds(space, seeds)
-        if f"{name}, seed {seed}" not in done
     }
-    waiting, taken = iter(left.items()), threading.Lock()
+    done, names = retrained(study), [*wanted]
+    mine = [names[number] for number in world.share(len(names))]
+    waiting = iter([(name, wanted[name]) for name in mine if name not in done])
+    taken = threading.Lock()
 
     def work() -> None:
         while not workers.stop.is_set():
@@ -56,7 +60,7 @@ def retrain(
             if record := _retrained(workers, name, values):
                 keep_retrained(study, name, record)
 
-    return workers.run(work, lambda: show(len(left.keys() - retrained(study).keys())))
+    return workers.run(work, lambda: show(len(wanted.keys() - retrained(study).keys())))
 
 
 def _retrained(workers: Workers, name: str, values: dict[str, Any]) -> Record | None:

@@ -66,7 +66,11 @@ class Space(NamedTuple):
 
     def digest(self) -> str:
         """Return a short text that another space, or one on other parameters, does not have."""
-        values = json.dumps([self.base, self.retrain, self.start], sort_keys=True)
+        kept = [
+            {section: given for section, given in values.items() if section != "runtime"}
+            for values in (self.base, self.retrain, self.start)
+        ]
+        values = json.dumps(kept, sort_keys=True)
         return blake2b(f"{values}{self.varied}".encode(), digest_size=16).hexdigest()
 
     def largest(self, name: str) -> Any:

@@ -106,10 +106,11 @@ class Search:
 
     def about(self) -> str:
         """Return in a line how is searched."""
-        plan = self.plan
+        plan, (_, device, number, _, processes) = self.plan, self.workers
+        shared = f" by each of {processes} processes" * (processes > 1)
         return (
             f"{len(self.space.varied)} parameters varied by {plan.sampler}, pruner {plan.pruner}, "
-            f"seed {plan.seed}; {self.workers.number} at a time on {self.workers.device}"
+            f"seed {plan.seed}; {number} at a time on {device.type}{shared}"
         )
 
     @contextmanager

@@ -20,6 +20,7 @@ class Workers(NamedTuple):
     device: torch.device
     number: int  # of threads, and of networks at a time
     stop: threading.Event  # set where trainings are to end
+    processes: int = 1  # that have as many threads each, on devices of their own
 
     def run(self, work: Callable[[], None], look: Callable[[], None]) -> bool:
         """Have each thread do something, on a GPU on a stream of its own; see `in_threads`."""

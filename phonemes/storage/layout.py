@@ -14,8 +14,8 @@ stages and commands run. N frames, U utterances, C coefficients and P phonemes o
       description.json        "source" of the utterances, the section "features" of computed
                               frames, null for frames given, and the "header" of predictions
     data/normalized/
-      {split}.npy             (N, C) float32
-      normalization.json      the section `normalize`
+      {split}.npy             (N, C) in the form of normalize.storage: see `storage.frames`
+      normalization.json      the section `normalize` without the form
       statistics.npy          (2, C) float64 mean and deviation of the training set's frames
     data/context/{split}.npy     (N,) int32 or int64, where each frame's window starts
 
@@ -49,6 +49,8 @@ PREDICTIONS = Path("predictions.csv")
 LOCK = Path("data/.lock")
 
 Frames = NDArray[np.float32]
+StoredFrames = NDArray  # of float32, or of 16 or 8 bits: see `storage.frames`
+Scales = NDArray[np.float32]  # (C,) of the bands of frames of 8 bits
 Labels = NDArray[np.integer]
 Starts = NDArray[np.integer]
 
@@ -67,9 +69,10 @@ class Spelling(NamedTuple):
 class HostSplit(NamedTuple):
     """One split in host memory, utterances end to end."""
 
-    frames: Frames  # (N, C) normalized
+    frames: StoredFrames  # (N, C) normalized
     starts: Starts  # (N,) from `context.window_starts`
     labels: Labels | None  # (N,); None where the split has none
+    scales: Scales | None = None  # (C,) of frames of 8 bits
 
 
 def checkpoint_folder() -> Path:

@@ -7,6 +7,7 @@ utterances, C coefficients and P phonemes of a split must be the same in all its
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonemes.errors import InputError, raise_true_cause
+from phonemes.storage.frames import FORMS, Stored, read_scales
 from phonemes.storage.layout import (
     CONTEXT,
     CORPUS,
@@ -55,6 +57,22 @@ def read_frames(path: Path, count: int) -> Frames:
     return _as_expected(path, "f", (count, None))
 
 
+def read_stored(path: Path, count: int) -> Stored:
+    """Memory-map the normalized frames of a split, (N, C), N = `count`, in the form they have.
+
+    Raises:
+        InputError: as `read_array`, or frames of 8 bits lack their scales.
+    """
+    frames = _as_expected(path, "f", (count, None), also=[*FORMS.values()])
+    if frames.dtype != FORMS["int8"]:
+        return Stored(frames, None)
+    assert isinstance(frames, np.memmap)
+    try:
+        return Stored(frames, read_scales(path, frames.offset + frames.nbytes, frames.shape[1]))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
+
+
 def read_starts(path: Path) -> Starts:
     """Memory-map the padded row where each window of a split starts, (N,); see `read_array`."""
     return _as_expected(path, "i", (None,))
@@ -91,19 +109,22 @@ def read_lengths(folder: Path, split: str) -> NDArray[np.integer]:
     return lengths
 
 
-def _as_expected(path: Path, kind: str, shape: tuple[int | None, ...]) -> NDArray:
+def _as_expected(
+    path: Path, kind: str, shape: tuple[int | None, ...], also: Sequence[np.dtype] = ()
+) -> NDArray:
     """Memory-map an array; refuse another kind or shape.
 
     Args:
         path: of the .npy file.
         kind: of the dtype, "f" for floats or "i" for integers.
         shape: sizes of the axes, None for any.
+        also: types that are as good.
     """
     array = read_array(path)
     fits = len(shape) == array.ndim and all(
         size in (None, found) for size, found in zip(shape, array.shape, strict=True)
     )
-    if array.dtype.kind != kind or not fits:
+    if not (array.dtype.kind == kind or array.dtype in also) or not fits:
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         raise InputError(
             f"{path} holds {array.dtype} of shape {array.shape}; expected "
@@ -223,11 +244,11 @@ def read_split(split: str, classes: int | None) -> HostSplit:
         InputError: as `read_array`, or names the first label out of range.
     """
     starts = read_starts(CONTEXT / f"{split}.npy")
-    frames = read_frames(NORMALIZED / f"{split}.npy", len(starts))
+    frames, scales = read_stored(NORMALIZED / f"{split}.npy", len(starts))
     labels = None
     if classes is not None:
         labels = read_labels(CORPUS / f"labels/{split}.npy", len(starts), classes)
-    return HostSplit(frames, starts, labels)
+    return HostSplit(frames, starts, labels, scales)
 
 
 def read_split_with_lengths(

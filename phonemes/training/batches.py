@@ -1,21 +1,24 @@
 """Where the batches of an epoch come from: all frames on the device, or blocks that pass by."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from phonemes.context import DataParams
+from phonemes.context import DataParams, utterance_lengths
 from phonemes.inference.windows import DeviceSplit, to_device
 from phonemes.storage.layout import HostSplit
 from phonemes.training.loop import Batches
 from phonemes.training.params import TrainParams
 from phonemes.training.seeds import derived
+from phonemes.training.shares import select
 from phonemes.training.streaming import StreamedBatches, fits
 
 
 class ResidentBatches:
     """Batches of a split that stays on the device, in a full shuffle.
 
-    Every batch is full: the last one of an epoch is filled up with the frames that came first
+    Every batch is full: the last ones of an epoch are filled up with the frames that came first
     in it, so that one graph serves all steps and no batch is too small for batch normalization.
     """
 
@@ -29,8 +32,8 @@ class ResidentBatches:
         """Start an epoch; draw its order, (S B,) frames of `split`."""
         count = self.count
         drawn = torch.randperm(count, generator=self.generator, device=order.device)
-        order[:count] = drawn
-        order[count:] = drawn[: len(order) - count]
+        for first in range(0, len(order), count):
+            order[first : first + count] = drawn[: len(order) - first]
 
     def before(self, step: int) -> None:
         """Do nothing: all frames are there."""
@@ -42,9 +45,24 @@ def make_batches(
     train: TrainParams,
     device: torch.device,
     dtype: torch.dtype,
+    utterances: NDArray[np.bool_] | None = None,
 ) -> Batches:
-    """Put a split on the device, or get it ready to pass through, as `train.batches` says."""
+    """Put a split on the device, or get it ready to pass through, as `train.batches` says.
+
+    Args:
+        split: in host memory.
+        data: the k and padding that its starts were made with.
+        train: how it is trained on.
+        device: where to.
+        dtype: of the frames there.
+        utterances: (U,) which of them; None: all.
+    """
     auto, seed = train.batches == "auto", derived(train.seed, "order of frames")
-    if train.batches == "resident" or (auto and fits(split, device, dtype)):
-        return ResidentBatches(to_device(split, data, device, dtype), seed)
-    return StreamedBatches(split, data, device, dtype, train.batch_size, seed)
+    share = 1.0
+    if utterances is not None:
+        share = float(np.average(utterances, weights=utterance_lengths(split.starts)))
+    if train.batches == "resident" or (auto and fits(split, device, dtype, share)):
+        chosen = split if utterances is None else select(split, utterances, data)
+        return ResidentBatches(to_device(chosen, data, device, dtype), seed)
+    batch = train.batch_size
+    return StreamedBatches(split, data, device, dtype, batch, seed, utterances=utterances)

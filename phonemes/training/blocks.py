@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phonemes.inference.windows import require_finite
-from phonemes.storage.layout import Starts
+from phonemes.inference.windows import as_tensor, require_finite
+from phonemes.storage.layout import Starts, StoredFrames
+from phonemes.storage.parts import release
 
 
 class Pieces(NamedTuple):
@@ -24,10 +25,18 @@ class Pieces(NamedTuple):
     lengths: NDArray[np.int64]  # (Q,) frames of the piece
 
 
-def cut(starts: Starts, piece: int) -> Pieces:
-    """Cut the utterances of (N,) window starts into pieces of at most `piece` frames."""
+def cut(starts: Starts, piece: int, utterances: NDArray[np.bool_] | None = None) -> Pieces:
+    """Cut utterances of (N,) window starts into pieces of at most `piece` frames.
+
+    Args:
+        starts: of all utterances.
+        piece: frames.
+        utterances: (U,) which of them; None: all.
+    """
     first = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
     ends = np.append(first[1:], len(starts))
+    if utterances is not None:
+        first, ends = first[utterances], ends[utterances]
     pieces = -(-(ends - first) // piece)
     within = np.arange(pieces.sum()) - np.repeat(pieces.cumsum() - pieces, pieces)
     low, high = np.repeat(first, pieces), np.repeat(ends, pieces) - 1
@@ -65,7 +74,7 @@ class Layout(NamedTuple):
     """One block, laid out in host memory."""
 
     slot: int  # 0 or 1, of the host's and the device's memory
-    rows: Tensor  # (R, C) float32: pieces end to end, each with k rows before and after
+    rows: Tensor  # (R, C) as they are stored: pieces end to end, each with k rows before and after
     beyond: Tensor  # (R,) bool: rows beyond the utterance, which hold its first or last frame
     labels: Tensor  # (R,) or (R, D) uint8 or int16, at the row where the frame's window starts
     starts: Tensor  # (M,) int32, those rows
@@ -74,18 +83,18 @@ class Layout(NamedTuple):
 class HostMemory(NamedTuple):
     """Where blocks are laid out: two of each, pinned where a GPU copies them."""
 
-    rows: Tensor  # (2, R, C) float32
+    rows: Tensor  # (2, R, C) of the type of the split's frames
     beyond: Tensor  # (2, R) bool
     labels: Tensor  # (2, R) or (2, R, D) uint8 or int16
     starts: Tensor  # (2, R) int32
 
     @classmethod
     def of(
-        cls, rows: int, bands: int, targets: tuple[int, ...], kind: torch.dtype, pinned: bool
+        cls, rows: int, frames: Tensor, targets: tuple[int, ...], kind: torch.dtype, pinned: bool
     ) -> "HostMemory":
-        """Return memory for two blocks of R = `rows`, each with labels of a shape and type."""
+        """Return memory for two blocks of R = `rows`, like some frames, with labels of a type."""
         return cls(
-            torch.empty((2, rows, bands), pin_memory=pinned),
+            torch.empty((2, rows, frames.shape[1]), dtype=frames.dtype, pin_memory=pinned),
             torch.empty((2, rows), dtype=torch.bool, pin_memory=pinned),
             torch.empty((2, rows, *targets), dtype=kind, pin_memory=pinned),
             torch.empty((2, rows), dtype=torch.int32, pin_memory=pinned),
@@ -95,7 +104,7 @@ class HostMemory(NamedTuple):
 class LayoutPlan(NamedTuple):
     """How the pieces of a split are laid out."""
 
-    frames: Tensor  # (N, C) float32 of the split, in host memory
+    frames: StoredFrames  # (N, C) of the split, in host memory
     labels: Tensor  # (N,) or (N, D)
     pieces: Pieces
     k: int
@@ -120,7 +129,8 @@ class LayoutPlan(NamedTuple):
         wanted = torch.arange(len(piece)) + (first - k - begins)[piece]
         frames = wanted.maximum(low[piece]).minimum(high[piece])
         rows, beyond, labels, starts = (part[slot, : len(piece)] for part in memory)
-        torch.index_select(self.frames, 0, frames, out=rows)
+        torch.index_select(as_tensor(self.frames), 0, frames, out=rows)
+        release(self.frames)
         torch.ne(frames, wanted, out=beyond)
         labels[:] = self.labels[(wanted + k).clamp(max=len(self.frames) - 1)]
         taken = torch.from_numpy(block.first)[:, None] + torch.arange(0, self.piece, self.turns)
@@ -147,10 +157,10 @@ class BlockQueue:
             memory: where.
             blocks: of an epoch.
             seed: of the dealing.
-            dtype: of the frames on the device, which they must not overflow.
+            dtype: of windows, which frames must not overflow.
         """
         self._plan, self._memory, self._blocks, self._seed = plan, memory, blocks, seed
-        self._halved = dtype == torch.float16
+        self._dtype = dtype
         # when each slot has been copied to the device, and may be written to again
         self._copied: list[torch.cuda.Event | None] = [None, None]
         threads = torch.get_num_threads()  # a new thread may start with fewer
@@ -200,5 +210,5 @@ class BlockQueue:
             copied.synchronize()
         layout = self._plan.lay_out(block, self._memory, slot)
         if unseen:
-            require_finite(layout.rows.half() if self._halved else layout.rows)
+            require_finite(layout.rows, self._dtype)
         return layout

@@ -4,7 +4,8 @@ A checkpoint is found by a key: a digest of everything that shapes the run, para
 arrays, code, torch, device and threads. Another run cannot take it for its own, and a
 run that goes on from it ends with the bytes of one that was never disturbed. How many
 epochs are planned is not part of the key where the schedule does not look at it, so a
-longer run goes on from a shorter one.
+longer run goes on from a shorter one. Nor is the number of processes: with another one, or
+other blocks of frames that pass through the device, a run goes on and draws anew.
 """
 
 import hashlib
@@ -21,17 +22,27 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from phonemes.errors import raise_true_cause
+from phonemes.errors import InputError, raise_true_cause
 from phonemes.model.tensor_file import DamagedError, read_tensors, write_tensors
 from phonemes.storage.atomic import make_folder, replacing
+from phonemes.storage.parts import release
 from phonemes.training.loop import Run
 from phonemes.training.params import FitParams
 from phonemes.training.schedule import PLANNED
-from phonemes.training.state import RunState, UnfitError, restore, state
+from phonemes.training.state import (
+    RunState,
+    UnfitError,
+    drew_alike,
+    from_first,
+    require_fit,
+    restore,
+    state,
+)
 
 # checkpoints of other runs; each takes about four times the network
 KEPT = 3
 SUFFIXES = (".safetensors", ".pt")  # of checkpoints; the second, of releases before, go in time
+ROWS = 2**18  # of an array that are read at a time
 SHARE = 0.05  # of the time, at most, that writing checkpoints may take
 
 
@@ -54,7 +65,9 @@ def run_key(
     digest.update(json.dumps(described, sort_keys=True).encode())
     for array in arrays:
         digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        for first in range(0, len(array), ROWS):
+            digest.update(np.ascontiguousarray(array[first : first + ROWS]).data)
+            release(array)
     for path in code:
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -71,15 +84,32 @@ class Checkpoints:
         """Have a run that is ready to start go on from its checkpoint, if there is one.
 
         A file that cannot be used is no reason to fail: the run begins anew. What killed
-        runs left half written, of whatever values, is removed.
+        runs left half written, of whatever values, is removed. Of several processes, all of
+        which are here, the first one reads the file and tells the others.
 
         Returns:
             A line that says what happened, or "".
 
         Raises:
             MachineError: the machine lacks what reading the file takes; it may be good.
-            InputError: the folder of checkpoints is a file, or a link to nowhere.
+            InputError: the folder of checkpoints is a file, or a link to nowhere; or a process
+                trains something else.
         """
+        keys = run.group.gather(torch.tensor([*self.path.stem.encode()], dtype=torch.uint8))
+        for rank, key in enumerate(keys):
+            if not torch.equal(key, keys[0]):
+                raise InputError(
+                    f"process {rank + 1} of {len(keys)} has other parameters, data, code, torch or "
+                    "number of threads than the first: give all hosts the same project and data"
+                )
+        stored, line = self._read(run) if run.group.world.first else (None, "")
+        stored = from_first(run, stored)
+        if stored:
+            restore(run, stored)
+        return line
+
+    def _read(self, run: Run) -> tuple[RunState | None, str]:
+        """Return the state from which a run can go on, if there is one, and what to say."""
         with suppress(OSError):  # a disk that cannot be written to costs the checkpoints alone
             make_folder(self.path.parent)
         remove_leftovers(self.path.parent)
@@ -88,16 +118,18 @@ class Checkpoints:
             planned, history = (stored.description.get(name) for name in ("planned", "history"))
             if not isinstance(planned, int) or not is_table(history):
                 raise UnfitError("it does not say which epochs were trained")
-            of_run = RunState(stored.tensors, history)
             why = self._refusal(run, planned, len(history))
-            if why is None:
-                restore(run, of_run)
+            if why is not None:
+                return None, why
+            of_run = RunState(stored.tensors, history)
+            require_fit(run, of_run)
+            return of_run, self._progress(run, of_run)
         except FileNotFoundError:
-            return ""
+            return None, ""
         except (DamagedError, UnfitError, OSError) as error:
             raise_true_cause(error, self.path)
-            return f"the checkpoint {self.path} is not used: {error}; training begins anew"
-        return self._progress(run) if why is None else why
+            why = f"the checkpoint {self.path} is not used: {error}; training begins anew"
+            return None, why
 
     def _refusal(self, run: Run, planned: int, done: int) -> str | None:
         """Return why a run does not go on from a state that can be read; None if it does."""
@@ -109,33 +141,46 @@ class Checkpoints:
             )
         return "" if done > epochs else None
 
-    def _progress(self, run: Run) -> str:
-        done, epochs = len(run.history), run.train.epochs
+    def _progress(self, run: Run, stored: RunState) -> str:
+        done, epochs = len(stored.history), run.train.epochs
         if done == epochs:  # killed before its results were kept, or asked for once more
             return (
                 f"all {epochs} epochs are saved, nothing is left to train; "
                 f"delete {self.path.parent} to train them anew"
             )
-        return f"going on after epoch {done}, {done} of {epochs} epochs saved"
+        anew = "" if drew_alike(run, stored) else self._drawn_anew(run, stored)
+        return f"going on after epoch {done}, {done} of {epochs} epochs saved{anew}"
+
+    def _drawn_anew(self, run: Run, stored: RunState) -> str:
+        now, before = run.group.world.size, stored.processes
+        if now == before:
+            return "; its frames pass through the device in other blocks now"
+        return f"; by {now} process{'es' * (now > 1)} now, {before} before"
 
     def save(self, run: Run, *, last: bool) -> str:
         """Write where a run stands unless the last writing was too recent.
 
-        A full disk costs this checkpoint, not the one before and not the training.
+        A full disk costs this checkpoint, not the one before and not the training. Of several
+        processes, all of which are here, the first one decides and writes; the others wait.
 
         Returns:
             A warning, or "".
         """
         started = time.perf_counter()
-        if not last and started - self._written < self._cost / SHARE:
+        due = last or started - self._written >= self._cost / SHARE
+        if not run.group.gather(torch.tensor([int(due)]))[0]:
             return ""
+        tensors, history = state(run)
         try:
+            if not run.group.world.first:
+                return ""
             with replacing(self.path) as path:
-                tensors, history = state(run)
                 write_tensors(path, tensors, {"planned": run.train.epochs, "history": history})
             self._remove_oldest()
         except OSError as error:
             return f"warning: no checkpoint was written: {error}"
+        finally:
+            run.group.wait()
         self._written = time.perf_counter()
         self._cost = self._written - started
         return ""
@@ -147,8 +192,16 @@ class Checkpoints:
             for path in self.path.parent.iterdir()
             if path.suffix in SUFFIXES and path != self.path and not path.name.startswith(".")
         ]
-        for old in sorted(others, key=lambda path: path.stat().st_mtime)[: -self.kept]:
+        for old in sorted(others, key=_written)[: -self.kept]:
             old.unlink(missing_ok=True)
+
+
+def _written(path: Path) -> float:
+    """Return when a file was written, s since 1970; 0 where another process has removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -20,7 +20,8 @@ from phonemes.storage.layout import HostSplit
 from phonemes.training.loop import Run
 from phonemes.training.params import FitParams, StackingParams
 from phonemes.training.profile import Cost, profile
-from phonemes.training.stacking import select, stacked_params
+from phonemes.training.shares import select
+from phonemes.training.stacking import stacked_params
 
 SAMPLE = 2**19  # frames of a split, at most, unless a batch has more
 LARGEST = 2**22  # frames of a batch, at most: train.batch_size allows no more

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from phonemes.distributed.world import Group, World
 from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.windows import DeviceSplit
@@ -75,6 +76,20 @@ class Step(Protocol):
         """Return the bytes that a step needs, or None where they have to be measured."""
 
 
+class PartedStep(Step, Protocol):
+    """A step that pauses where a part of the gradients is complete and not yet used."""
+
+    def parts(
+        self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor
+    ) -> Iterator[list[Tensor]]:
+        """Take one step; see `Step.update`.
+
+        Yields:
+            Every gradient once, in a few parts. Whoever trains with several processes averages
+            a part before asking for the next, on the stream that is current then.
+        """
+
+
 class Epoch(NamedTuple):
     """One row of the history."""
 
@@ -97,10 +112,17 @@ class Buffers(NamedTuple):
     totals: Tensor  # (3,) loss, correct frames and steps with a finite loss, in this epoch
 
     @classmethod
-    def of(cls, batches: Batches, batch: int) -> "Buffers":
-        """Return room for the epochs of some batches of B = `batch` frames."""
+    def of(cls, batches: Batches, batch: int, frames: int = 0) -> "Buffers":
+        """Return room for the epochs of some batches of B = `batch` frames.
+
+        Args:
+            batches: of this process.
+            batch: B.
+            frames: that an epoch has steps for, as many as the process with the most has; 0:
+                those of `batches`.
+        """
         device = batches.split.windows.device
-        steps = math.ceil(batches.count / batch)
+        steps = math.ceil((frames or batches.count) / batch)
         order = torch.arange(steps * batch, device=device) % len(batches.split.starts)
         exact = torch.float32 if device.type == "mps" else torch.float64
         return cls(
@@ -113,7 +135,11 @@ class Buffers(NamedTuple):
 
 @dataclass
 class Run:
-    """One network in training, and all that its next epochs depend on."""
+    """One network in training, and all that its next epochs depend on.
+
+    Each of several processes has its share of the frames and of dev, and a batch of its own; the
+    network and the history are the same in all.
+    """
 
     classifier: Classifier
     optimizer: Optimizer
@@ -123,6 +149,7 @@ class Run:
     train: TrainParams
     dtype: torch.dtype
     buffers: Buffers
+    group: Group = field(default_factory=lambda: Group(World.alone()))
     history: list[Epoch] = field(default_factory=list)
     best: Epoch | None = None  # the first with the highest dev accuracy
     best_state: dict[str, Tensor] = field(default_factory=dict)  # of the network then, on the host
@@ -139,8 +166,13 @@ class Run:
 
     @property
     def batch(self) -> int:
-        """Return the frames of a step, B."""
+        """Return the frames of a step of this process, B."""
         return len(self.buffers.order) // self.steps
+
+    @property
+    def frames(self) -> int:
+        """Return the frames of a step of all processes."""
+        return self.batch * self.group.world.size
 
     @property
     def trained(self) -> TrainedNetwork:
@@ -153,13 +185,13 @@ def epochs(run: Run, progress: bool, lines: bool = True) -> Iterator[Epoch]:
 
     Args:
         run: to train.
-        progress: a bar, on a terminal.
-        lines: print one after each epoch.
+        progress: a bar, on a terminal, of the first process.
+        lines: print one after each epoch, by the first process.
 
     Raises:
         DivergedError: the loss is no longer a finite number; names the epoch and step.
     """
-    frames = run.steps * run.batch  # of an epoch
+    first, frames = run.group.world.first, run.steps * run.frames  # of an epoch
     with tqdm(
         total=run.train.epochs * frames,
         initial=len(run.history) * frames,
@@ -167,7 +199,7 @@ def epochs(run: Run, progress: bool, lines: bool = True) -> Iterator[Epoch]:
         unit_scale=True,
         bar_format=BAR,
         mininterval=BAR_SECONDS,
-        disable=None if progress else True,  # None: where there is no terminal
+        disable=None if progress and first else True,  # None: where there is no terminal
     ) as bar:
         while len(run.history) < run.train.epochs and not _stopped_early(run):
             number = len(run.history) + 1
@@ -189,7 +221,7 @@ def epochs(run: Run, progress: bool, lines: bool = True) -> Iterator[Epoch]:
                 round(time.perf_counter() - started, 3),
             )
             _keep(run, epoch)
-            if lines:
+            if lines and first:
                 bar.write(
                     f"epoch {number}: loss {train_loss:.4f} train, {dev_loss:.4f} dev; "
                     f"accuracy {train_accuracy:.4f} train, {epoch.dev_accuracy:.4f} dev; "
@@ -218,30 +250,40 @@ def _set_rates(run: Run) -> list[float]:
 
 
 def _take_steps(run: Run, bar: tqdm) -> tuple[float, float]:
-    """Take every step of an epoch; return its mean loss and accuracy."""
+    """Take every step of an epoch; return its mean loss and accuracy over all processes.
+
+    Until the last step a process looks at its own: they do not look at the same time. A loss of
+    one that is not finite is one of all with the next step, and ends them together at the last.
+    """
     looked, done = time.perf_counter(), 0
     for step in range(1, run.steps + 1):
         run.batches.before(step - 1)
         run.step.update(*run.buffers)
-        if step == run.steps or time.perf_counter() - looked > BAR_SECONDS:
-            loss, accuracy, _ = (run.buffers.totals / (step * run.batch)).tolist()
-            if not math.isfinite(loss):
-                raise _diverged(run, int(run.buffers.totals[2]) + 1, loss)
+        last = step == run.steps
+        if last or time.perf_counter() - looked > BAR_SECONDS:
+            totals = run.buffers.totals.cpu()[None]
+            every = run.group.gather(totals[0]) if last else totals  # (processes, 3)
+            loss, accuracy, _ = (every.mean(0) / (step * run.batch)).tolist()
+            if not math.isfinite(loss) and (last or run.group.world.size == 1):
+                raise _diverged(run, int(every[:, 2].min()) + 1, loss)
             bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{accuracy:.3f}", refresh=False)
-            bar.update((step - done) * run.batch)
+            bar.update((step - done) * run.frames)
             looked, done = time.perf_counter(), step
     return loss, accuracy
 
 
 def _score(run: Run) -> tuple[float, float]:
-    """Return loss and accuracy on dev."""
+    """Return loss and accuracy on dev, by the mean of all processes' running statistics."""
+    state = run.classifier.network.state_dict()
+    run.group.average([value for name, value in state.items() if "running_" in name])
     scores = classify(run.classifier, run.dev, run.dtype)
-    loss = scores.loss.mean().item()
+    assert run.dev.labels is not None
+    right, count = (scores.predicted == run.dev.labels).sum().item(), len(run.dev.starts)
+    own = [scores.loss.mean().item() * count, right, count]
+    loss, right, count = run.group.gather(torch.tensor(own, dtype=torch.float64)).sum(0).tolist()
     if not math.isfinite(loss):  # the last step's update shows here alone
         raise _diverged(run, run.steps, loss)
-    assert run.dev.labels is not None
-    right = (scores.predicted == run.dev.labels).sum().item()
-    return loss, right / len(run.dev.starts)
+    return loss / count, right / count
 
 
 def _keep(run: Run, epoch: Epoch) -> None:

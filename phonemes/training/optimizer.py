@@ -59,6 +59,11 @@ class Optimizer:
                 values["step"] = torch.zeros((), device=weight.device)
 
     @property
+    def gradients(self) -> list[Tensor]:
+        """Return the gradients of the weights that have one."""
+        return [weight.grad for weight in self.weights if weight.grad is not None]
+
+    @property
     def scale(self) -> Tensor:
         """Return the scale of the loss and the steps since it last changed, (2,) float64.
 
@@ -102,7 +107,7 @@ class Optimizer:
         """
         scale, overflow = (getattr(self, name, None) for name in ("grad_scale", "found_inf"))
         moved = [weight for weight in self.weights if weight.grad is not None]
-        gradients = [weight.grad for weight in moved if weight.grad is not None]
+        gradients = self.gradients
         states = [self.state[weight] for weight in moved]
         if self.kind == "sgd":
             velocities: list[Tensor | None] = [values.get("momentum_buffer") for values in states]

@@ -11,8 +11,9 @@ Everything stays feed-forward: a frame is labelled from its window of posteriors
 a window of frames.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +29,29 @@ from phonemes.model.store import TrainedNetwork
 from phonemes.storage.layout import Frames, HostSplit
 from phonemes.training.params import UNDISTORTED, FitParams, StackingParams
 from phonemes.training.seeds import derived
+from phonemes.training.shares import select
 
 Fit = Callable[[HostSplit, HostSplit, FitParams, str], TrainedNetwork]
 """Trains a network on the first split, choosing its epoch on the second; the text names it."""
+
+
+class Task(NamedTuple):
+    """A network to train, independently of others."""
+
+    train: Callable[[], HostSplit]  # returns what it learns from, which takes memory
+    dev: HostSplit
+    how: FitParams
+    name: str
+
+
+Spread = Callable[[Sequence[Task], Fit], Iterator[TrainedNetwork]]
+"""Trains networks and yields them in order."""
+
+
+def one_by_one(tasks: Sequence[Task], fit: Fit) -> Iterator[TrainedNetwork]:
+    """Train networks in this process; yield each as soon as it is trained."""
+    for task in tasks:
+        yield fit(task.train(), task.dev, task.how, task.name)
 
 
 class FittedModel(NamedTuple):
@@ -77,15 +98,6 @@ def folds(speakers: Sequence[str], count: int) -> list[NDArray[np.intp]]:
     return [part for _, part in GroupKFold(count).split(groups, groups=groups)]
 
 
-def select(split: HostSplit, utterances: NDArray[np.bool_], data: DataParams) -> HostSplit:
-    """Return some utterances of a split, (U,) bool, with starts for the windows of `data`."""
-    assert split.labels is not None
-    lengths = utterance_lengths(split.starts)
-    frames = np.repeat(utterances, lengths)
-    starts = window_starts(lengths[utterances], data.k, data.padding)
-    return HostSplit(split.frames[frames], starts, split.labels[frames])
-
-
 def stacked_params(params: FitParams, stacking: StackingParams, number: int) -> FitParams:
     """Return how a stacked network is trained: as a base network, but for what `stacking` says.
 
@@ -106,41 +118,64 @@ def stacked_params(params: FitParams, stacking: StackingParams, number: int) -> 
     )
 
 
-def cross_fit(
-    train: HostSplit,
-    dev: HostSplit,
-    compute: Compute,
-    params: FitParams,
-    parts: Sequence[NDArray[np.intp]],
-    fit: Fit,
-) -> CrossFit:
-    """Train base networks that each leave out a fold of the training set.
+def without_folds(
+    train: HostSplit, dev: HostSplit, params: FitParams, parts: Sequence[NDArray[np.intp]]
+) -> list[Task]:
+    """Return base networks that each leave out a fold of the training set.
 
     Args:
         train: what they learn from.
         dev: on which each network's best epoch is chosen.
-        compute: where, and in which precision.
         params: how they are trained.
         parts: from `folds`.
-        fit: trains a network.
+    """
+    utterances = np.arange(len(utterance_lengths(train.starts)))
+    return [
+        Task(
+            partial(select, train, ~np.isin(utterances, part), params.data),
+            dev,
+            params._replace(
+                train=replace(
+                    params.train, seed=derived(params.train.seed, f"without fold {number}")
+                )
+            ),
+            f"base network without fold {number} of {len(parts)}",
+        )
+        for number, part in enumerate(parts, 1)
+    ]
+
+
+def cross_fit(
+    networks: Iterable[TrainedNetwork],
+    train: HostSplit,
+    compute: Compute,
+    data: DataParams,
+    parts: Sequence[NDArray[np.intp]],
+) -> CrossFit:
+    """Label each fold of the training set by the network that left it out.
+
+    Args:
+        networks: one for each of `parts`.
+        train: the whole training set.
+        compute: where, and in which precision.
+        data: of the windows of `train`.
+        parts: from `folds`.
     """
     lengths = utterance_lengths(train.starts)
-    networks, out_of_fold, frames = [], [], []
-    for number, part in enumerate(parts, 1):
+    kept, out_of_fold, frames = [], [], []
+    for part, network in zip(parts, networks, strict=True):
         left_out = np.isin(np.arange(len(lengths)), part)
-        seed = derived(params.train.seed, f"without fold {number}")
-        how = params._replace(train=replace(params.train, seed=seed))
-        kept, held_out = (select(train, which, params.data) for which in (~left_out, left_out))
-        networks.append(fit(kept, dev, how, f"base network without fold {number} of {len(parts)}"))
-        split = to_device(held_out._replace(labels=None), params.data, *compute)
-        classifier = networks[-1].classifier(compute.device)
-        out_of_fold.append(posterior_frames(posteriors(classifier, split, compute.dtype)))
+        held_out = select(train, left_out, data)._replace(labels=None)
+        classifier = network.classifier(compute.device)
+        found = posteriors(classifier, to_device(held_out, data, *compute), compute.dtype)
+        out_of_fold.append(posterior_frames(found))
         frames.append(np.flatnonzero(np.repeat(left_out, lengths)))
+        kept.append(network)
     back_in_order = np.argsort(np.concatenate(frames))
-    return CrossFit(networks, np.concatenate(out_of_fold)[back_in_order])
+    return CrossFit(kept, np.concatenate(out_of_fold)[back_in_order])
 
 
-def fit_stacked(
+def on_posteriors(
     base: Sequence[TrainedNetwork],
     out_of_fold: Frames,
     train: HostSplit,
@@ -148,9 +183,8 @@ def fit_stacked(
     compute: Compute,
     params: FitParams,
     stacking: StackingParams,
-    fit: Fit,
-) -> list[TrainedNetwork]:
-    """Train stacked networks.
+) -> list[Task]:
+    """Return stacked networks to train.
 
     Args:
         base: all base networks: on dev the mean of their posteriors enters, as on test later.
@@ -160,7 +194,6 @@ def fit_stacked(
         compute: where, and in which precision.
         params: how base networks are trained.
         stacking: how stacked networks differ from them.
-        fit: trains a network.
     """
     on_dev = to_device(dev._replace(labels=None), params.data, *compute)
     classifiers = [each.classifier(compute.device) for each in base]
@@ -175,8 +208,8 @@ def fit_stacked(
     )
     count = stacking.networks
     return [
-        fit(
-            learnt,
+        Task(
+            lambda: learnt,
             chosen_on,
             stacked_params(params, stacking, number),
             f"stacked network {number + 1} of {count}",
@@ -193,6 +226,7 @@ def fit_model(
     stackings: Sequence[StackingParams],
     speakers: Sequence[str],
     fit: Fit,
+    spread: Spread = one_by_one,
 ) -> Iterator[FittedModel]:
     """Train a model; yield its first network as soon as there is one, then whole models.
 
@@ -205,6 +239,7 @@ def fit_model(
             share. None: the first network is the model.
         speakers: (U,) of the training set's utterances, "" where unknown; for `folds`.
         fit: trains a network.
+        spread: trains networks that do not depend on each other by it.
 
     Raises:
         InputError: before anything is trained, that there are fewer speakers or utterances
@@ -212,13 +247,15 @@ def fit_model(
     """
     # that the training set can be cut is seen before long work
     cuts = {stacking.folds: folds(speakers, stacking.folds) for stacking in stackings}
-    first = fit(train, dev, params, "")
+    parts = next(iter(cuts.values()), [])
+    whole = Task(lambda: train, dev, params, "")
+    networks = spread([whole, *without_folds(train, dev, params, parts)], fit)
+    first = next(networks)
     yield FittedModel([first], [])
-    if not cuts:
+    if not parts:
         return
-    (parts,) = cuts.values()
-    others, out_of_fold = cross_fit(train, dev, compute, params, parts, fit)
+    others, out_of_fold = cross_fit(networks, train, compute, params.data, parts)
     base = [first, *others]
     for stacking in stackings:
-        stacked = fit_stacked(base, out_of_fold, train, dev, compute, params, stacking, fit)
-        yield FittedModel(base, stacked)
+        tasks = on_posteriors(base, out_of_fold, train, dev, compute, params, stacking)
+        yield FittedModel(base, [*spread(tasks, fit)])

@@ -1,5 +1,7 @@
 """The steps of training: torch's on any device, and the choice between it and the fused one."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +9,7 @@ from phonemes.inference.device import runs_triton
 from phonemes.inference.windows import DeviceSplit, gather
 from phonemes.model.architecture import Classifier
 from phonemes.training.augmentation import distort, draw, warped_targets
-from phonemes.training.loop import Step
+from phonemes.training.loop import PartedStep
 from phonemes.training.loss import cross_entropy
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams, TrainParams
@@ -47,7 +49,14 @@ class TorchStep:
         """Return None: what backward needs is known once it has run."""
 
     def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
-        """Take one step; see `Step`."""
+        """Take one step; see `phonemes.training.loop.Step`."""
+        for _ in self.parts(order, cursor, rates, totals):
+            pass
+
+    def parts(
+        self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor
+    ) -> Iterator[list[Tensor]]:
+        """Take one step in parts, here all gradients at once; see `PartedStep.parts`."""
         batch, device = len(self.lane), order.device.type
         frames = order[cursor * batch + self.lane]  # (B,)
         labels = self.labels[frames].view(batch, -1).long()  # (B, D), more with a time warp
@@ -64,6 +73,7 @@ class TorchStep:
         logits = logits.view(batch, -1, logits.shape[-1])  # (B, D, P)
         loss = cross_entropy(logits, labels, self.weights, self.train.label_smoothing)
         self.optimizer.backward(loss)
+        yield self.optimizer.gradients
         if self.train.clip_norm > 0:
             self.optimizer.unscale()
             nn.utils.clip_grad_norm_(self.network.parameters(), self.train.clip_norm)
@@ -96,7 +106,7 @@ def make_step(
     params: FitParams,
     weights: Tensor | None,
     dtype: torch.dtype,
-) -> Step:
+) -> PartedStep:
     """Return the fused step where there is one and compiling it is won back, else torch's.
 
     Args:

@@ -15,7 +15,6 @@ is laid out by a thread, in pinned memory, and copied by the device in parallel 
 other work. A batch may span both, so an epoch has as many batches as with a full shuffle.
 """
 
-import warnings
 from contextlib import nullcontext
 
 import numpy as np
@@ -25,7 +24,7 @@ from torch import Tensor
 
 from phonemes.context import DataParams
 from phonemes.errors import InputError
-from phonemes.inference.windows import DeviceSplit
+from phonemes.inference.windows import DeviceSplit, StoredForm, as_tensor, stored_dtype
 from phonemes.storage.layout import HostSplit
 from phonemes.training.blocks import BlockQueue, HostMemory, LayoutPlan, cut
 from phonemes.training.seeds import derived
@@ -44,22 +43,15 @@ def memory_of(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[1]
 
 
-def fits(split: HostSplit, device: torch.device, dtype: torch.dtype) -> bool:
-    """Return whether the frames of a split, (N, C), fit in the memory of the device."""
+def fits(split: HostSplit, device: torch.device, dtype: torch.dtype, share: float = 1.0) -> bool:
+    """Return whether a share of the frames of a split, (N, C), fits in the memory of the device."""
     if device.type != "cuda":
         return True
-    frames, starts, labels = split
+    frames, starts, labels, _ = split
     assert labels is not None
-    needed = (int(starts[-1]) + 1) * frames.shape[1] * dtype.itemsize
+    needed = (int(starts[-1]) + 1) * frames.shape[1] * stored_dtype(frames, dtype).itemsize
     needed += starts.nbytes + max(labels.nbytes, 8 * len(labels))
-    return needed < RESIDENT_SHARE * memory_of(device)
-
-
-def _shared(array: NDArray) -> Tensor:
-    """Return a tensor of the same memory, which nobody will write to."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(array)
+    return share * needed < RESIDENT_SHARE * memory_of(device)
 
 
 class StreamedBatches:
@@ -76,6 +68,7 @@ class StreamedBatches:
         block: int = BLOCK,
         piece: int = PIECE,
         turns: int = TURNS,
+        utterances: NDArray[np.bool_] | None = None,
     ) -> None:
         """Make room for two blocks.
 
@@ -83,23 +76,28 @@ class StreamedBatches:
             host: the split; frames may be memory-mapped, labels are (N,) or (N, D).
             data: the k and padding that its starts were made with.
             device: where to.
-            dtype: of the frames there.
+            dtype: of windows.
             batch: B; a block is trained on for at least four of them.
             seed: of the dealing, and of the order of frames.
             block: frames of a block, about.
             piece: frames of a piece, at most.
             turns: in which all frames pass by in an epoch.
+            utterances: (U,) which of them; None: all.
         """
-        frames, starts, labels = host
+        frames, starts, labels, scales = host
         assert labels is not None
-        self.count, bands = frames.shape
+        form = StoredForm.of(frames, scales, device, dtype)
+        bands = frames.shape[1]
         self.generator = torch.Generator(device).manual_seed(seed)
         self._data, self._batch = data, batch
-        pieces = cut(starts, piece)
+        pieces = cut(starts, piece, utterances)
+        self.count = int(pieces.lengths.sum())
         sizes = pieces.lengths + 2 * data.k  # rows of each piece
         pinned = device.type == "cuda"
         if pinned:
-            row = bands * dtype.itemsize + 4 + 8 * labels[0].size  # bytes, with start and labels
+            row = (
+                bands * form.dtype.itemsize + 4 + 8 * labels[0].size
+            )  # bytes, with start and labels
             rows_there = memory_of(device) // 5 // row
             block = min(block, rows_there * self.count // int(sizes.sum()))
         dealt = max(1, self.count // max(block, 4 * batch))  # blocks of a turn
@@ -108,11 +106,11 @@ class StreamedBatches:
         # of a block, at most: as in `deal`, of each run of neighbours it gets one
         self._rows = rows = int(np.maximum.reduceat(sizes, np.arange(0, len(sizes), dealt)).sum())
         kind = torch.uint8 if labels.max() < 256 else torch.int16
-        memory = HostMemory.of(rows, bands, labels.shape[1:], kind, pinned)
-        self._plan = LayoutPlan(_shared(frames), _shared(labels), pieces, data.k, piece, self.turns)
+        memory = HostMemory.of(rows, as_tensor(frames), labels.shape[1:], kind, pinned)
+        self._plan = LayoutPlan(frames, as_tensor(labels), pieces, data.k, piece, self.turns)
         dealing = derived(seed, "dealing of pieces")
         self.queue = BlockQueue(self._plan, memory, self.blocks, dealing, dtype)
-        self._padded = torch.zeros((2 * rows, bands), device=device, dtype=dtype)
+        self._padded = torch.zeros((2 * rows, bands), device=device, dtype=form.dtype)
         self.split = DeviceSplit(
             self._padded.as_strided((2 * rows - 2 * data.k, (2 * data.k + 1) * bands), (bands, 1)),
             torch.arange(2 * rows, dtype=torch.int32, device=device),
@@ -121,6 +119,7 @@ class StreamedBatches:
                 dtype=torch.int64 if labels.ndim == 1 else kind,
                 device=device,
             ),
+            form.scales,
         )
         self._side = torch.cuda.Stream(device) if pinned else None
 
@@ -180,10 +179,12 @@ class StreamedBatches:
             starts = layout.starts.to(device, non_blocking=True)
             shuffled = torch.randperm(len(starts), generator=self.generator, device=device)
             self._order[begin:end] = starts[shuffled] + first
-            if end == self.count:  # the last batch is filled up with frames of the one before
+            if end == self.count:  # the last batches are filled up with frames that are there
                 extra = len(self._order) - self.count
-                again = self.count - self._batch
-                self._order[self.count :] = self._order[again : again + extra].clone()
+                again = max(self.count - max(extra, self._batch), self.begins[max(number - 1, 0)])
+                there = self._order[again : self.count].clone()
+                for place in range(self.count, len(self._order), len(there)):
+                    self._order[place : place + len(there)] = there[: len(self._order) - place]
             event = self._side.record_event() if self._side else None
         self._arrived.append(event)
         self.queue.copied(layout.slot, event)

@@ -23,7 +23,7 @@ from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import to_device
 from phonemes.model.purpose import Purpose
 from phonemes.model.store import Model, load_model
-from phonemes.normalize import NormalizeParams, Statistics, normalized, split_statistics
+from phonemes.normalize import Normalization, Statistics, normalized, split_statistics
 from phonemes.schema import build
 from phonemes.storage.layout import MODEL, Frames, HostSplit
 
@@ -41,7 +41,7 @@ class Recognizer:
     model: Model
     purpose: Purpose
     features: FeatureParams  # of the frames that it takes
-    normalize: NormalizeParams  # how it takes them
+    normalize: Normalization  # how it takes them
     data: DataParams  # in which windows
     phones: PhoneModel  # of its training set
     compute: Compute
@@ -159,7 +159,7 @@ def open_recognizer(model: str = ENGLISH, device: str = "auto") -> Recognizer:
         )
     sections: dict[type, tuple[str, object]] = {
         FeatureParams: ("features", purpose.features),
-        NormalizeParams: ("normalize", purpose.normalization),
+        Normalization: ("normalize", purpose.normalization),
         DataParams: ("data", {"k": purpose.k, "padding": purpose.padding}),
     }
     built: list[Any] = []

@@ -1,8 +1,11 @@
 """A large corpus is made, measured stage by stage and removed."""
 
 import re
+import subprocess
+import sys
 
 import pytest
+from helpers import ROOT
 
 from benchmarks import large_corpus
 
@@ -30,3 +33,14 @@ def test_a_folder_that_exists_is_left_alone(tmp_path, monkeypatch):
     with pytest.raises(FileExistsError):
         large_corpus.main()
     assert (tmp_path / "mine").exists()
+
+
+def test_no_stage_needs_memory_for_all_frames(tmp_path):
+    sizes = "--frames 1700000 --utterances 1500 --bands 40".split()
+    # in a process without torch: the peak memory of a child begins at its parent's
+    command = [sys.executable, "-m", "benchmarks.large_corpus", str(tmp_path / "large"), *sizes]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    peaks = [float(found) for found in re.findall(r"peak memory (\S+) GiB", printed)]
+    assert len(peaks) == 3
+    # Python and its libraries take a third of it
+    assert max(peaks) * 2**30 < 1_700_000 * 40 * 4

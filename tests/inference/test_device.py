@@ -8,6 +8,7 @@ from phonemes.errors import InputError
 from phonemes.inference import device
 from phonemes.inference.device import (
     choose_device,
+    choose_devices,
     choose_precision,
     fast_precision,
     free_memory,
@@ -102,3 +103,24 @@ def test_free_memory_is_what_the_system_or_the_container_has_left(tmp_path, monk
 def test_the_free_memory_of_a_gpu_is_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda of: (123, 456))
     assert free_memory(CUDA) == 123
+
+
+# Several GPUs
+
+
+@pytest.mark.parametrize(("gpus", "count"), [("auto", 1), (1, 1), (3, 3)])
+def test_frames_are_labelled_by_as_many_gpus_as_are_asked_for(monkeypatch, gpus, count):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    devices = choose_devices("auto", gpus)
+    assert [device.type for device in devices] == ["cuda"] * count
+    assert count == 1 or [device.index for device in devices] == [*range(count)]
+    assert choose_devices("cpu", gpus) == [torch.device("cpu")]
+
+
+def test_more_gpus_than_there_are_cannot_label_frames(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    message = "runtime.gpus is 2, but there is 1 GPU; set it to auto, or to at most 1"
+    with pytest.raises(InputError, match=message):
+        choose_devices("cuda", 2)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from phonemes.inspection import sums
 from phonemes.inspection.sums import BandSums, band_sums, blocks
+from phonemes.storage.frames import narrowed, widened
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.floats(-1e4, 1e4))
@@ -35,3 +36,14 @@ def test_long_utterances_pass_in_blocks(monkeypatch):
 def test_a_large_mean_costs_no_digits():
     frames = np.array([[16_777_215], [16_777_216]], np.float32)
     assert band_sums(frames).deviation.tolist() == [0.5]
+
+
+@pytest.mark.parametrize("form", ["bfloat16", "int8"])
+def test_stored_frames_are_summed_as_the_numbers_that_they_stand_for(form):
+    frames = np.random.default_rng(0).normal(3, 1, (500, 2)).astype(np.float32)
+    scales = np.array([0.0625, 0.03125], np.float32)
+    stored = narrowed(frames, form, scales)
+    found = band_sums(stored, scales if form == "int8" else None)
+    wide = widened(stored, scales).astype(np.float64)
+    np.testing.assert_allclose(found.mean, wide.mean(0))
+    np.testing.assert_allclose(found.deviation, wide.std(0))

@@ -24,7 +24,7 @@ from phonemes.storage.layout import HISTORY, MODEL
 from phonemes.storage.read import read_split
 from phonemes.training.loop import epochs
 from phonemes.training.prepare import new_run, prepare
-from phonemes.training.stacking import select
+from phonemes.training.shares import select
 
 pytestmark = pytest.mark.heavy
 
@@ -33,9 +33,13 @@ CPU = torch.device("cpu")
 SETTINGS = [
     {"data": {"k": 2}, "model": {"dropout": 0.2}},
     {"data": {"k": 0}, "augment": {"time_warp": 0.1}, "model": {"target_context": 2}},
-    {"data": {"k": 3, "padding": "edge"}, "normalize": {"over": "corpus"}},
+    {"data": {"k": 3, "padding": "edge"}, "normalize": {"over": "corpus", "storage": "int8"}},
     {"normalize": {"over": "none"}, "model": {"target_context": 0, "precision": "bf16"}},
-    {"data": {"k": 2}, "train": {"optimizer": "sgd", "seed": 5, "class_weights": "sqrt"}},
+    {
+        "data": {"k": 2},
+        "normalize": {"storage": "bfloat16"},
+        "train": {"optimizer": "sgd", "seed": 5, "class_weights": "sqrt"},
+    },
 ]
 
 
@@ -118,7 +122,7 @@ def test_windows_of_any_k_are_views_of_the_same_frames(resident, padding, k):
     again, _ = resident.new_run(changed(params, data={"k": 3}))
     storage = run.batches.split.windows.untyped_storage().data_ptr()
     assert storage == again.batches.split.windows.untyped_storage().data_ptr()
-    frames, starts, _ = read_split("train", None)
+    frames, starts, _, _ = read_split("train", None)
     lengths = resident.corpus.train.lengths
     rows = pad(frames, window_starts(lengths, k, padding), k, padding)
     windows = sliding_window_view(rows, 2 * k + 1, axis=0).transpose(0, 2, 1)

@@ -212,7 +212,7 @@ def test_the_model_file_says_what_it_was_made_for_and_how_it_was_trained(project
     assert purpose.phonemes == read_phonemes(CORPUS)
     assert purpose.spelling == read_spelling(CORPUS, len(purpose.phonemes))
     assert (purpose.k, purpose.padding) == (params.data.k, params.data.padding)
-    assert purpose.normalization == asdict(params.normalize)
+    assert purpose.normalization == asdict(params.normalize.normalization)
     assert purpose.features is None  # the course's frames are taken as they are
     assert np.array_equal(purpose.statistics.numpy(), np.load(STATISTICS))
     best = pd.read_csv(HISTORY).dev_accuracy

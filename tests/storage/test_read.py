@@ -177,7 +177,7 @@ def write_split(starts, lengths):
 def test_a_split_is_read_from_the_files_of_three_stages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_split([0, 1], [2])
-    frames, starts, labels = read_split("dev", classes=2)
+    frames, starts, labels, _ = read_split("dev", classes=2)
     assert (frames.shape, starts.tolist(), labels.tolist()) == ((2, 3), [0, 1], [1, 0])
     assert read_split("dev", classes=None).labels is None
 

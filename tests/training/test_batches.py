@@ -45,6 +45,13 @@ def test_every_frame_is_in_every_epoch_and_every_batch_is_full(count, batch):
         assert order[count:] == order[: len(order) - count]  # the last batch is filled up
 
 
+def test_steps_beyond_the_frames_of_a_small_share_go_through_them_again():
+    batches, order = resident(7), torch.zeros(20, dtype=torch.int64)
+    batches.begin(0, order)
+    assert sorted(order[:7].tolist()) == list(range(7))
+    assert order.tolist() == (3 * order[:7].tolist())[:20]
+
+
 def test_every_epoch_has_its_own_order():
     drawn = orders(resident(30), 30)
     assert len({tuple(order) for order in [*drawn, range(30)]}) == 4

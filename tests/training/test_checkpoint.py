@@ -202,8 +202,8 @@ EDITS = {
         "optimizer.0.exp_avg is missing",
     ),
     "half a random state": (
-        lambda t, d: t.update({"random.order": t["random.order"][:9].clone()}),
-        "random.order is torch.uint8 of shape [9]; expected",
+        lambda t, d: t.update({"random.order": t["random.order"][:, :9].clone()}),
+        "random.order is torch.uint8 of shape [1, 9]; expected",
     ),
     "no random state": (lambda t, d: t["random.order"].fill_(255), "random.order is no state of"),
     "none of torch": (lambda t, d: t["random.host"].fill_(255), "random.host is no state of a"),

@@ -20,6 +20,7 @@ from training.toy import (
 
 from phonemes.context import window_starts
 from phonemes.errors import InputError
+from phonemes.storage.parts import parts
 from phonemes.training.targets import targets
 
 several_lengths = st.lists(st.integers(1, 6), min_size=1, max_size=6).map(np.array)
@@ -37,6 +38,18 @@ def test_targets_are_the_labels_around_a_frame_in_its_utterance(lengths, context
         for first in range(len(utterance))
     ]
     assert np.array_equal(found, by_hand)
+
+
+def test_targets_are_bytes_where_labels_fit_and_are_made_by_parts(monkeypatch):
+    labels = np.arange(300, dtype=np.int16) % 255
+    starts = window_starts(np.full(30, 10), 2, "zero")
+    at_once = targets(labels, starts, 3)
+    assert at_once.dtype == np.uint8
+    monkeypatch.setattr(parts, "__defaults__", (25,))
+    np.testing.assert_array_equal(targets(labels, starts, 3), at_once)
+    wide = targets(labels + np.int16(2), starts, 3)
+    assert wide.dtype == np.int16
+    np.testing.assert_array_equal(wide, at_once + np.int16(2))
 
 
 def test_a_run_learns_targets_and_is_scored_on_labels(tiny):

@@ -31,7 +31,8 @@ from phonemes.training import stacking
 from phonemes.training.loop import epochs
 from phonemes.training.params import StackingParams
 from phonemes.training.prepare import prepare
-from phonemes.training.stacking import fit_model, folds, select, stacked_params
+from phonemes.training.shares import select
+from phonemes.training.stacking import fit_model, folds, stacked_params
 
 CPU = torch.device("cpu")
 COMPUTE = Compute(CPU, torch.float32)

@@ -329,3 +329,32 @@ def test_on_a_cpu_torchs_step_is_taken(fusible):
     run = new_run(fusible, dtype=torch.bfloat16)
     assert fuses(run.classifier, run.train, False, run.dtype)
     assert run.step.kernels == "torch"
+
+
+# Parts of the gradients, for several processes
+
+
+def test_all_gradients_are_one_part_and_what_they_become_is_used(tiny):
+    run, doubled = new_run(tiny), new_run(tiny)
+    for each in (run, doubled):
+        begin(each, 0)
+        each.buffers.rates.fill_(0.01)
+    before = copied(run)
+    run.step.update(*run.buffers)
+    for gradients in doubled.step.parts(*doubled.buffers):
+        assert len(gradients) == len([*doubled.classifier.network.parameters()])
+        for gradient in gradients:
+            gradient.mul_(2)
+    for name, value in copied(run).items():
+        torch.testing.assert_close(copied(doubled)[name] - before[name], 2 * (value - before[name]))
+
+
+def test_one_gradient_that_overflows_after_the_parts_were_averaged_leaves_the_step_out(tiny):
+    run = new_run(tiny, dtype=torch.float16)
+    begin(run, 0)
+    run.buffers.rates.fill_(0.01)
+    before, scale = copied(run), run.optimizer.scale[0]
+    for gradients in run.step.parts(*run.buffers):
+        gradients[0].view(-1)[0] = float("inf")  # as of another process
+    assert as_bytes(copied(run)) == as_bytes(before)
+    assert run.optimizer.scale.tolist() == [scale / 2, 0]

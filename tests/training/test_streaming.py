@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from phonemes.context import DataParams, window_starts
 from phonemes.errors import InputError
-from phonemes.inference.windows import to_device
+from phonemes.inference.windows import gather, to_device
 from phonemes.model.architecture import Architecture, build
+from phonemes.storage.frames import FORMS, narrowed
 from phonemes.storage.layout import HostSplit
 from phonemes.training.blocks import Block, HostMemory, LayoutPlan, cut, deal, deal_epoch
 from phonemes.training.loop import Buffers, Run, epochs
@@ -82,10 +83,53 @@ def test_every_frame_comes_once_with_its_own_window_and_targets(
     assert torch.equal(labels.flatten(0, 1), resident.labels[frames])
 
 
+@pytest.mark.parametrize("padding", ["zero", "edge"])
+@pytest.mark.parametrize("form", ["bfloat16", "int8"])
+def test_stored_frames_pass_by_as_they_are(form, padding):
+    data = DataParams(k=2, padding=padding)
+    split = numbered(np.full(24, 5), data)
+    scales = np.array([0.5], np.float32) if form == "int8" else None
+    split = split._replace(frames=narrowed(split.frames / 4, form, scales), scales=scales)
+    batches = streamed(split, data, 8, 40)
+    windows, _ = epoch(batches, 8)
+    resident = to_device(split, data, CPU, torch.float32)
+    assert windows.dtype == resident.windows.dtype != torch.float32
+    assert torch.equal(batches.split.scales, resident.scales)
+    expected = sorted(map(tuple, gather(resident, slice(None)).tolist()))
+    rows = torch.arange(len(split.frames))
+    seen = gather(batches.split._replace(windows=windows.flatten(0, 1), starts=rows), slice(None))
+    assert sorted(map(tuple, seen.tolist())) == expected
+
+
 def test_no_frame_fills_up_its_own_batch():
     data = DataParams(k=1, padding="zero")
     windows, _ = epoch(streamed(numbered(np.full(50, 5), data), data, 16, 64), 16)
     assert all(len(set(batch[:, 1].tolist())) == 16 for batch in windows)
+
+
+@settings(max_examples=30)
+@given(lengths_of_many, contexts, st.integers(2, 9), st.integers(1, 60), st.integers(0, 30))
+def test_a_share_is_trained_on_alone_and_steps_beyond_it_have_frames_of_it(
+    lengths, data, batch, block, more
+):
+    split, chosen = numbered(lengths, data), np.arange(len(lengths)) % 3 > 0
+    made = StreamedBatches(
+        split, data, CPU, torch.float32, batch, 1, block, 4, 3, utterances=chosen
+    )
+    own = (np.flatnonzero(np.repeat(chosen, lengths)) + 1).tolist()
+    assert made.count == len(own)
+    steps = -(-(made.count + more) // batch)
+    order = torch.zeros(steps * batch, dtype=torch.int64)
+    made.begin(0, order)
+    resident, seen = to_device(split, data, CPU, torch.float32), []
+    for step in range(steps):
+        made.before(step)
+        windows = made.split.windows[order[step * batch : (step + 1) * batch]]
+        frames = windows[:, data.k].long()
+        assert torch.equal(windows, resident.windows[resident.starts[frames - 1].long()])
+        seen += frames.tolist()
+    assert sorted(seen[: made.count]) == own
+    assert {*seen} == {*own}
 
 
 # Pieces, and what blocks get of them
@@ -129,8 +173,7 @@ def test_every_frame_of_a_piece_has_its_turn():
 @pytest.mark.parametrize("k", [0, 1])
 def test_a_block_is_laid_out_with_the_context_of_its_pieces(k):
     split = numbered(np.array([3, 5]), DataParams(k, "zero"))  # pieces 1-3, 4-7 and 8
-    frames, labels = torch.from_numpy(split.frames), torch.from_numpy(split.labels)
-    plan = LayoutPlan(frames, labels, cut(split.starts, 4), k, 4, 2)
+    plan = LayoutPlan(split.frames, torch.from_numpy(split.labels), cut(split.starts, 4), k, 4, 2)
     block = Block(np.array([2, 1]), np.array([0, 1]))
     memory = HostMemory(
         torch.empty(2, 8 + 4 * k, 1),
@@ -258,6 +301,32 @@ def test_on_a_gpu_frames_stay_that_take_less_than_most_of_its_memory(monkeypatch
     frames, starts = np.zeros((1000, 27), np.float32), np.arange(1000, dtype=np.int32)
     split = HostSplit(frames, starts, np.zeros(1000, np.int16))  # 120,000 bytes there
     assert fits(split, torch.device("cuda"), torch.float32) == fit
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("form", "gib", "fit"), [("int8", 40, True), ("bfloat16", 40, False), ("bfloat16", 80, True)]
+)
+def test_a_thousand_hours_stay_on_one_gpu_in_16_or_8_bits(monkeypatch, form, gib, fit):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, gib * GIB))
+    count = 360_000_000
+    split = HostSplit(  # which take no memory
+        np.broadcast_to(np.zeros((), FORMS[form]), (count, 40)),
+        np.broadcast_to(np.int32(count + 35 * 280_000), count),
+        np.broadcast_to(np.uint8(0), (count, 17)),
+    )
+    assert fits(split, torch.device("cuda"), torch.bfloat16) == fit
+
+
+def test_what_a_block_read_of_a_file_is_given_back(tmp_path, monkeypatch):
+    given_back = []
+    monkeypatch.setattr("phonemes.training.blocks.release", given_back.append)
+    split = numbered(np.full(24, 5), FRAME_ALONE)
+    epoch(streamed(split, FRAME_ALONE, 8, 40), 8)
+    assert len(given_back) > 2
+    assert all(each is split.frames for each in given_back)
 
 
 # Training

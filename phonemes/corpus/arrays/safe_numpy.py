@@ -1,7 +1,8 @@
 """Load .npy files from strangers without running anything they carry.
 
 An array of objects is stored as a pickle. `load` has `safe_pickle` follow it, which runs
-nothing, and memory and time are bounded by the size of the file.
+nothing, and memory and time are bounded by the size of the file. The numbers themselves stay in
+the file, which is memory-mapped, but for those that Python 2 or protocol 5 wrote.
 
 Accepted are versions 1 and 2 of the format, booleans, integers, floats and text in
 either byte order, C and Fortran order, and object arrays by Python 2 or 3 (pickle
@@ -9,10 +10,10 @@ protocols 2 to 5) whose elements are again arrays, text or numbers.
 """
 
 import math
+import mmap
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from phonemes.corpus.arrays.files import read_stranger
 from phonemes.corpus.arrays.safe_pickle import Buildable, Language, follow, size_of
 from phonemes.errors import InputError
+from phonemes.storage.parts import release
 
 HEADERS = {
     b"\x93NUMPY\x01\x00": npy.read_array_header_1_0,
@@ -31,6 +33,8 @@ ARCHIVES = (b"PK", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z", b"Rar")
 DTYPE = re.compile(r"[<>|=](?:[biuf]\d{1,2}|[SU]\d{1,6}|O[48]?)")
 MOST_AXES = 8
 ROOM_OF_EMPTY_ARRAYS = 4096  # an array without values may still have a few columns
+LONG = 4096  # bytes of contents that are left in the file
+PASSED = 2**26  # bytes of the file after which memory is given back
 LONGEST_TEXT = 256  # of an element; comparing the same long texts again and again takes for ever
 
 
@@ -54,30 +58,68 @@ def _read(file: BinaryIO, size: int) -> NDArray:
             f"is not an .npy file: it starts with {start!r}; write it with np.save, or download "
             "it again"
         )
-    # no read asks for more than there is: room for it would be made first. Without a tell method
-    # the disassembler does not ask for the position of every instruction
-    source: Any = SimpleNamespace(
-        read=lambda count: file.read(min(count, size)), readline=file.readline
-    )
+    source: Any = _Mapped(file)
     try:
         shape, fortran, dtype = HEADERS[start](source)
     except MemoryError:  # how Python's parser refuses signs and brackets nested too deep
         raise InputError("has a header that is no description of an array") from None
     if not dtype.hasobject:
-        return _from_bytes(file.read(), dtype, shape, "F" if fortran else "C")
+        return _from_bytes(source.rest(), dtype, shape, "F" if fortran else "C")
+    source.find_views()
     root = follow(source, size, ARRAYS)
     if not isinstance(root, _Array) or root.value is None:
         raise InputError("holds no array")
     array = root.value
-    if file.read(1):
+    if source.rest():
         raise InputError("has more bytes after its array; save one array a file")
     if array.shape != shape:
         raise InputError(f"declares shape {shape} but holds {array.shape}")
     return array
 
 
+class _Mapped:
+    """The rest of a file, read through a map of it.
+
+    It has no tell method, so the disassembler does not ask for the position of each instruction.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._map.seek(file.tell())
+        self._views, self._passed = False, 0
+
+    def find_views(self) -> None:
+        """Return long contents as views of the file from here on, if a pickle that is read can.
+
+        One of a protocol before 3, by Python 2, holds them as text.
+        """
+        place = self._map.tell()
+        self._views = self._map[place : place + 1] == b"\x80" and self._map[place + 1] >= 3
+
+    def read(self, count: int) -> bytes | memoryview:
+        """Return the next bytes, at most `count`."""
+        if count < LONG or not self._views:
+            return self._map.read(count)
+        place = self._map.tell()
+        found = memoryview(self._map)[place : place + count]
+        self._map.seek(place + len(found))
+        self._passed += len(found)
+        if self._passed > PASSED:
+            release(found)
+            self._passed = 0
+        return found
+
+    def readline(self) -> bytes:
+        """Return the next line."""
+        return self._map.readline()
+
+    def rest(self) -> memoryview:
+        """Return what was not read."""
+        return memoryview(self._map)[self._map.tell() :]
+
+
 def _from_bytes(
-    raw: bytes | bytearray, dtype: np.dtype, shape: Any, order: Literal["C", "F"]
+    raw: bytes | bytearray | memoryview, dtype: np.dtype, shape: Any, order: Literal["C", "F"]
 ) -> NDArray:
     """Return an array that shares the memory of `raw`, so that no declared shape can take more."""
     if dtype.kind not in "biufSU" or not dtype.itemsize:
@@ -164,7 +206,7 @@ def _reconstruct(kind: object, *_initial: object) -> _Array:
     return _Array()
 
 
-def _as_bytes(content: Any) -> bytes | bytearray:
+def _as_bytes(content: Any) -> bytes | bytearray | memoryview:
     return content.encode("latin-1") if isinstance(content, str) else content  # str: Python 2
 
 

@@ -58,7 +58,7 @@ TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 def size_of(value: object) -> int:
     """Return how many bytes something made of `value` takes, at most."""
-    if isinstance(value, str | bytes | bytearray):
+    if isinstance(value, str | bytes | bytearray | memoryview):
         return len(value)
     if isinstance(value, tuple):
         return POINTER * len(value)

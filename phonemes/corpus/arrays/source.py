@@ -25,12 +25,13 @@ from numpy.typing import NDArray
 from phonemes.corpus.arrays import libriphone
 from phonemes.corpus.arrays.files import examples, files_in, find, in_nfc, listing, only
 from phonemes.corpus.arrays.labels import LabelReader, guess_phonemes, listed_reader
-from phonemes.corpus.arrays.safe_numpy import load
+from phonemes.corpus.arrays.safe_numpy import PASSED, load
 from phonemes.corpus.arrays.tables import read_column, read_labels
 from phonemes.corpus.params import ArraysParams
 from phonemes.corpus.source import Source, Utterance, composed
 from phonemes.errors import InputError
 from phonemes.storage.layout import SPLITS
+from phonemes.storage.parts import release
 
 SUBSETS = {
     "train": ("train-clean-100", "train-clean-360"),
@@ -194,11 +195,18 @@ def _read_flat(split: str, files: _Files, reader: LabelReader) -> Iterator[Utter
                     f"{len(stored_labels)}; take both from one edition"
                 )
         where = f"{labels_path}, utterance"
+    passed = 0
     for number, (item, stored) in enumerate(zip(frames, labels, strict=True)):
         targets = stored
         if stored is not None:
             targets = reader.indices(stored, f"{where} {number}", counted=split != "test")
         yield Utterance(f"{split}-{number:05d}", "", item, targets, str(path))
+        passed += item.nbytes
+        if passed > PASSED:
+            for array in (item, stored):
+                if array is not None:
+                    release(array)
+            passed = 0
 
 
 def _load_all(path: Path) -> NDArray:

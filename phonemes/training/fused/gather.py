@@ -56,8 +56,8 @@ def interpolation(where, count):
 
 @triton.jit
 def warped(
-    source, time, first, key, row, mel_scale, mel_shift, time_warp, length,
-    BANDS: tl.constexpr, G: tl.constexpr, WARP: tl.constexpr,
+    source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, length,
+    BANDS: tl.constexpr, G: tl.constexpr, SCALED: tl.constexpr, WARP: tl.constexpr,
 ):  # fmt: skip
     """Return values as `distorted` does, but with the time and mel axes distorted alone."""
     along = tl.arange(0, G)
@@ -78,9 +78,14 @@ def warped(
         d = tl.load(corner + (on + up)).to(tl.float32)
         a += (c - a) * later
         b += (d - b) * later
+        if SCALED:
+            a *= tl.load(scales + low).to(tl.float32)
+            b *= tl.load(scales + low + up).to(tl.float32)
         value = a + (b - a) * higher
     else:
         value = tl.load(source + time * BANDS + first + along).to(tl.float32)
+        if SCALED:
+            value *= tl.load(scales + first + along).to(tl.float32)
     return value
 
 
@@ -98,9 +103,9 @@ def with_background(value, band, key, row, share, BANDS: tl.constexpr, ROOM: tl.
 
 @triton.jit
 def distorted(
-    source, time, first, key, row, mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise,
-    time_mask_width, band_mask_width, equalizer, background, length,
-    BANDS: tl.constexpr, G: tl.constexpr,
+    source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, gain, spectral_tilt,
+    noise, time_mask_width, band_mask_width, equalizer, background, length,
+    BANDS: tl.constexpr, G: tl.constexpr, SCALED: tl.constexpr,
     WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
     TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, CURVE: tl.constexpr,
     NOISY: tl.constexpr,
@@ -112,8 +117,9 @@ def distorted(
     along = tl.arange(0, G)
     band = first + along
     value = warped(
-        source, time, first, key, row, mel_scale, mel_shift, time_warp, length, BANDS, G, WARP
-    )
+        source, scales, time, first, key, row, mel_scale, mel_shift, time_warp, length, BANDS, G,
+        SCALED, WARP,
+    )  # fmt: skip
     room: tl.constexpr = MASKS + 2 * (TIME_MASKS + BAND_MASKS)
     if NOISY:
         value = with_background(value, band, key, row, background, BANDS, room)
@@ -148,15 +154,18 @@ def distorted(
     ]
 )  # fmt: skip
 def gather_kernel(
-    frames, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
+    frames, scales, starts, labels, order, cursor, epoch, steps, windows, targets, batch, salt,
     mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise, time_mask_width,
     band_mask_width, equalizer, background, firsts, counts, length, units, stored, wanted,
     BANDS: tl.constexpr, MOST: tl.constexpr, R: tl.constexpr, U: tl.constexpr, G: tl.constexpr,
+    SCALED: tl.constexpr,
     AUGMENT: tl.constexpr, WARP: tl.constexpr, COLOR: tl.constexpr, NOISE: tl.constexpr,
     TIME_MASKS: tl.constexpr, BAND_MASKS: tl.constexpr, CURVE: tl.constexpr,
     NOISY: tl.constexpr, MOVE: tl.constexpr,
 ):  # fmt: skip
     """Copy the windows and targets of the batch under the cursor; count the step.
+
+    Frames may be of any type; those of 8 bits are multiplied by the scales of their bands.
 
     A frame has `stored` labels, from which the `wanted` targets of its window are taken: those
     of the frames that the window shows, where the time axis is warped.
@@ -191,6 +200,9 @@ def gather_kernel(
         column = unit * G + tl.arange(0, G)
         if copies:
             value = tl.load(source + column)
+            if SCALED:
+                band = unit % (BANDS // G) * G + tl.arange(0, G)
+                value = value.to(tl.float32) * tl.load(scales + band).to(tl.float32)
         else:
             time, first = unit // (BANDS // G), unit % (BANDS // G) * G
             value = tl.zeros((R, U, G), tl.float32)
@@ -200,10 +212,10 @@ def gather_kernel(
                 time = tl.load(firsts + time)
             for member in tl.static_range(MOST):
                 one = distorted(
-                    source, tl.minimum(time + member, length - 1), first, key, rows,
+                    source, scales, tl.minimum(time + member, length - 1), first, key, rows,
                     mel_scale, mel_shift, time_warp, gain, spectral_tilt, noise,
                     time_mask_width, band_mask_width, equalizer, background, length, BANDS, G,
-                    WARP, COLOR, NOISE, TIME_MASKS, BAND_MASKS, CURVE, NOISY,
+                    SCALED, WARP, COLOR, NOISE, TIME_MASKS, BAND_MASKS, CURVE, NOISY,
                 )  # fmt: skip
                 value += tl.where(member < count, one, 0.0)
             value = value / count
@@ -254,14 +266,16 @@ def gather(
     assert split.labels is not None
     batch, bands = len(windows), split.bands
     unit = math.gcd(8, bands)
+    scales = split.windows if split.scales is None else split.scales  # not read without scales
     kernel = gather_kernel[(triton.cdiv(batch, TILE[0]),)]
     kernel(
-        split.windows, split.starts, split.labels, order, cursor, epoch, steps, windows, targets,
-        batch, salt, augment.mel_scale, augment.mel_shift, augment.time_warp, augment.gain,
-        augment.spectral_tilt, augment.noise, augment.time_mask_width, augment.band_mask_width,
-        augment.equalizer, augment.background, pooling.firsts, pooling.counts,
-        split.windows.shape[1] // bands, windows.shape[1] // unit, split.labels[0].numel(),
-        targets.shape[1], bands, pooling.most, *TILE, unit, AUGMENT=augment.any(),
+        split.windows, scales, split.starts, split.labels, order, cursor, epoch, steps,
+        windows, targets, batch, salt, augment.mel_scale, augment.mel_shift, augment.time_warp,
+        augment.gain, augment.spectral_tilt, augment.noise, augment.time_mask_width,
+        augment.band_mask_width, augment.equalizer, augment.background, pooling.firsts,
+        pooling.counts, split.windows.shape[1] // bands, windows.shape[1] // unit,
+        split.labels[0].numel(), targets.shape[1], bands, pooling.most, *TILE, unit,
+        SCALED=split.scales is not None, AUGMENT=augment.any(),
         WARP=augment.mel_scale + augment.mel_shift + augment.time_warp > 0,
         COLOR=augment.gain + augment.spectral_tilt > 0,
         NOISE=augment.noise > 0, TIME_MASKS=augment.time_masks, BAND_MASKS=augment.band_masks,

@@ -82,6 +82,7 @@ class FlatParameters:
                 else {"exp_avg": first, "exp_avg_sq": second}
             )
             optimizer.state[parameter] = {"step": self.steps, **moments}
+        self.begins = [self._begins[weight] for weight in shapes]  # of each product's weights
         self.products, self.product_gradients = (
             [
                 flat[self._begins[weight] :][: math.prod(shape)].view(shape)

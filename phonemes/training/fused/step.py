@@ -4,7 +4,8 @@ Torch's own kernels spend more of a step on moving activations than on multiplyi
 matrices. Here the products are cuBLAS's, in bfloat16, and between two of them run one or
 two Triton kernels. Weights, their bfloat16 copies and gradients each lie in one flat array,
 so the optimizer is one kernel too. Products that nothing waits for, the weights' gradients,
-and most of the optimizer run in parallel to the rest of the step.
+and most of the optimizer run in parallel to the rest of the step; so does what several
+processes do to average their gradients, all but those of the first layer.
 """
 
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from phonemes.training.fused.tiles import tiles_for
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import AugmentParams, TrainParams
 from phonemes.training.seeds import derived
+
+PART = 2**22  # gradients from which on those of the layers so far are a part of their own
 
 
 def salts_of(seed: int, blocks: int) -> list[int]:
@@ -109,7 +112,14 @@ class FusedStep:
         return sum(tensor.nbytes for tensor in tensors)
 
     def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
-        """Take one step; see `phonemes.training.step.Step`."""
+        """Take one step; see `phonemes.training.loop.Step`."""
+        for _ in self.parts(order, cursor, rates, totals):
+            pass
+
+    def parts(
+        self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor
+    ) -> Iterator[list[Tensor]]:
+        """Take one step in parts; see `phonemes.training.loop.PartedStep`."""
         flat = self.flat
         gather(
             self.split, order, cursor, self.epoch, flat.steps, self.inputs[0],
@@ -120,8 +130,12 @@ class FusedStep:
             self.output, self.train.label_smoothing, cursor, rates, totals, flat.steps,
             flat.scalars, flat.betas, flat.kind,
         )  # fmt: skip
-        self._backward()
-        self._adjust()
+        rest = len(flat.gradients)
+        for complete in self._backward():
+            if rest - complete >= PART:
+                yield [flat.gradients[complete:rest]]
+                rest = complete
+        yield from self._adjust(rest)
 
     def _skips_to(self, layer: int) -> bool:
         """Return whether a layer's product has that of two layers before added to it."""
@@ -148,7 +162,12 @@ class FusedStep:
         with torch.cuda.stream(self.side):
             yield
 
-    def _backward(self) -> None:
+    def _backward(self) -> Iterator[int]:
+        """Compute the gradients of all layers but the first one's product.
+
+        Yields:
+            From which place on the gradients are complete, on the stream that is current then.
+        """
         flat = self.flat
         for layer in reversed(range(1, len(self.outputs))):
             gradient, dy, block = (
@@ -158,6 +177,8 @@ class FusedStep:
             )
             with self._in_parallel():
                 torch.mm(gradient.t(), self.inputs[layer], out=flat.product_gradients[layer])
+                if layer > 1:  # else those of the first normalization are about to follow
+                    yield flat.begins[layer]
             torch.mm(gradient, flat.products[layer], out=dy)
             skipped = self.outputs[layer + 1] if self._skips_to(layer + 1) else None
             gradients = flat.gradient(block.norm.weight), flat.gradient(block.norm.bias)
@@ -166,14 +187,20 @@ class FusedStep:
                 self.tiles,
             )  # fmt: skip
 
-    def _adjust(self) -> None:
-        """Complete the gradients and take the optimizer's step, for most weights in parallel."""
+    def _adjust(self, rest: int) -> Iterator[list[Tensor]]:
+        """Complete the gradients and take the optimizer's step, for most weights in parallel.
+
+        Args:
+            rest: gradients from here on were yielded before.
+        """
         flat, clips = self.flat, self.train.clip_norm > 0
         first, end = flat.product_gradients[0].numel(), len(flat.weights)
-        if not clips:
-            with self._in_parallel():
+        with self._in_parallel():
+            yield [flat.gradients[first:rest]]
+            if not clips:
                 flat.update(first, end)
         torch.mm(self.outputs[0].t(), self.inputs[0], out=flat.product_gradients[0])
+        yield [flat.gradients[:first]]
         if not clips:
             flat.update(0, first)
         if self.side is not None:

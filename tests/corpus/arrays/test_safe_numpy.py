@@ -126,6 +126,30 @@ def test_files_of_numpy_1_name_the_same_functions_elsewhere(tmp_path):
         assert_same(load_bytes(old, tmp_path), array)
 
 
+@pytest.mark.parametrize("protocol", [None, *PROTOCOLS])
+def test_long_arrays_come_back_and_stay_in_their_file(protocol, tmp_path, monkeypatch):
+    monkeypatch.setattr("phonemes.corpus.arrays.safe_numpy.PASSED", 2**20)
+    random = np.random.default_rng(0)
+    items = [random.normal(size=(5_000, 40)).astype(np.float32) for _ in range(12)]
+    items[1] = np.asfortranarray(items[1])
+    path = tmp_path / "a.npy"
+    if protocol is None:  # of numbers, not of objects
+        np.save(path, np.stack(items))
+    else:
+        path.write_bytes(header((12,)) + pickle.dumps(ragged(items), protocol))
+    tracemalloc.start()
+    found = load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for array, item in zip(found, items, strict=True):
+        np.testing.assert_array_equal(array, item)
+        assert array.flags.f_contiguous == (item.flags.f_contiguous and protocol is not None)
+    if protocol in (None, 3, 4):
+        assert peak < path.stat().st_size / 20
+        with pytest.raises(ValueError, match="read-only"):
+            found[0][0, 0] = 1
+
+
 def test_files_by_python_2_come_back(tmp_path):
     frames = load_bytes(zlib.decompress(base64.b64decode(PYTHON_2_FRAMES)), tmp_path)
     first = np.arange(6, dtype="<f4").reshape(2, 3)

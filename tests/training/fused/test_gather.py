@@ -1,5 +1,6 @@
 """The kernel distorts and pools the windows of a batch as torch does, given the same draws."""
 
+import mmap
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,10 @@ from training.fused.interpreted import DEVICE
 
 from phonemes.context import DataParams, window_starts
 from phonemes.inference import windows as plain
-from phonemes.inference.windows import to_device
+from phonemes.inference.windows import DeviceSplit, to_device
+from phonemes.storage.frames import narrowed
 from phonemes.storage.layout import HostSplit
+from phonemes.storage.scales import best_scales, magnitude_counts
 from phonemes.training.augmentation import (
     Draws,
     distort,
@@ -61,7 +64,7 @@ def kernel_draws(augment, cursor, shape):
     )
 
 
-def check(change, bands, k, widths=None, targets=1, dtype=torch.float32):
+def check(change, bands, k, widths=None, targets=1, dtype=torch.float32, form="float32"):
     """Compare two batches of windows with what torch makes of the same frames.
 
     Args:
@@ -70,7 +73,8 @@ def check(change, bands, k, widths=None, targets=1, dtype=torch.float32):
         k: context frames on each side.
         widths: frames of each mean; nothing is pooled where None.
         targets: labels of a window.
-        dtype: of frames and windows.
+        dtype: of windows, and of frames that are float32.
+        form: in which frames are stored.
     """
     augment = replace(UNDISTORTED, **change)
     widths = widths or (1,) * (2 * k + 1)
@@ -79,7 +83,9 @@ def check(change, bands, k, widths=None, targets=1, dtype=torch.float32):
     reach = reached_context(targets // 2, augment)
     labels = rng.integers(0, 70, (FRAMES, 2 * reach + 1))
     data = DataParams(k, "zero")
-    host = HostSplit(frames, window_starts(LENGTHS, k, "zero"), labels)
+    scales = best_scales(magnitude_counts([frames], bands)) if form == "int8" else None
+    stored = narrowed(frames, form, scales)
+    host = HostSplit(stored, window_starts(LENGTHS, k, "zero"), labels, scales)
     split = to_device(host, data, DEVICE, dtype)
     order = torch.randperm(FRAMES, generator=torch.Generator().manual_seed(0)).to(DEVICE)
     epoch, steps = torch.tensor(EPOCH, device=DEVICE), torch.tensor(8.0, device=DEVICE)
@@ -152,3 +158,40 @@ def test_windows_come_with_the_labels_of_all_their_targets():
 def test_targets_move_with_a_warped_time_axis_as_torch_moves_them():
     check({"time_warp": 0.3}, bands=4, k=3, targets=5)
     check({"time_warp": 0.17, "noise": 0.1}, bands=4, k=3, targets=7)
+
+
+@pytest.mark.parametrize("form", ["bfloat16", "int8"])
+@pytest.mark.parametrize("change", [{}, {"noise": 0.5}, ALL])
+def test_stored_frames_are_widened_before_they_are_distorted(form, change):
+    dtype = torch.bfloat16 if form == "bfloat16" else torch.float32
+    check(change, bands=4, k=3, dtype=dtype, form=form)
+    check(change, bands=40, k=2, widths=(2, 1, 2), dtype=dtype, form=form)
+
+
+def test_windows_of_a_thousand_hours_are_found_beyond_32_bits():
+    if DEVICE.type == "cuda" and torch.cuda.mem_get_info()[0] < 20 * 2**30:
+        pytest.skip("needs 15 GB on the GPU")
+    rows, bands, k = 360_000_000, 40, 2
+    if DEVICE.type == "cuda":
+        frames = torch.zeros((rows, bands), dtype=torch.int8, device=DEVICE)
+    else:  # memory that nobody writes to takes none
+        frames = torch.frombuffer(mmap.mmap(-1, rows * bands), dtype=torch.int8).view(rows, bands)
+    last = torch.tensor([0, 53_687_091, 107_374_182, rows - 2 * k - 1], dtype=torch.int32)
+    for number, row in enumerate(last.tolist()[1:], 1):
+        frames[row : row + 2 * k + 1] = 10 * number
+    split = DeviceSplit(
+        frames.as_strided((rows - 2 * k, (2 * k + 1) * bands), (bands, 1)),
+        last.to(DEVICE),
+        torch.arange(4, device=DEVICE),
+        torch.full((bands,), 0.5, device=DEVICE),
+    )
+    order, cursor = torch.tensor([3, 1, 0, 2], device=DEVICE), torch.zeros(1, dtype=torch.int64)
+    epoch, steps = torch.tensor(0, device=DEVICE), torch.tensor(0.0, device=DEVICE)
+    filled = torch.full((4, (2 * k + 1) * bands), torch.nan, device=DEVICE)
+    chosen = torch.full((4, 1), -1, device=DEVICE)
+    pooling = Pooling.of((1,) * (2 * k + 1), DEVICE)
+    gather(
+        split, order, cursor.to(DEVICE), epoch, steps, filled, chosen, pooling, UNDISTORTED, SALT
+    )
+    assert chosen.flatten().tolist() == [3, 1, 0, 2]
+    assert (filled == torch.tensor([[15], [5], [0], [10]], device=DEVICE)).all()

@@ -131,7 +131,7 @@ def plain_loop(made, params, masks=None):
         "adamw": lambda it: torch.optim.AdamW(it, **decay),
     }
     optimizer = kinds[train.optimizer](network.parameters())
-    windows, starts, labels = training_set(params)
+    windows, starts, labels, _ = training_set(params)
     total = right = 0
     for step, frames in enumerate(made.order.split(BATCH)):
         for block, given in enumerate(givens):
@@ -346,6 +346,64 @@ def test_the_memory_of_a_step_is_at_least_that_of_the_network(blocks):
     made = bench(blocks)
     count = sum(weight.numel() for weight in made.network.parameters())
     assert made.step.memory() > (3 * 4 + 2 * 2) * count  # weights, two moments; copies, gradients
+
+
+# Parts of the gradients, for several processes
+
+
+def in_parts(step, buffers):
+    """Take a step; return its parts' gradients as they were, and how far each lay from the end."""
+    flat, parts = step.flat.gradients, []
+    for (part,) in step.parts(*buffers):
+        parts.append((part.storage_offset() - flat.storage_offset(), part.clone()))
+    return parts
+
+
+@pytest.mark.parametrize(("clip_norm", "part"), [(0.0, 64), (0.3, 64), (0.0, 10**9)])
+def test_every_gradient_is_complete_in_one_part(blocks, clip_norm, part, monkeypatch):
+    monkeypatch.setattr("phonemes.training.fused.step.PART", part)
+    params = changed(blocks, model={"hidden": (12, 10, 8, 8)}, train={"clip_norm": clip_norm})
+    made, whole = bench(params), bench(params)
+    whole.update(1)
+    parts = in_parts(made.step, (made.order, made.cursor, made.rates, made.totals))
+    assert len(parts) == (2 if part > 64 else 5)
+    together = torch.zeros_like(made.step.flat.gradients)
+    for begin, values in parts:
+        together[begin : begin + len(values)] += values
+    assert sum(len(values) for _, values in parts) == len(together)
+    assert torch.equal(together, whole.step.flat.gradients)
+    assert made.bytes() == whole.bytes()
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.3])
+def test_steps_that_average_their_parts_take_the_step_of_both_batches(
+    blocks, clip_norm, monkeypatch
+):
+    monkeypatch.setattr("phonemes.training.fused.step.PART", 64)
+    train = {"optimizer": "adamw", "clip_norm": clip_norm}
+    params = changed(blocks, model={"hidden": (12, 10, 8)}, train=train)
+    one, other = (bench(params, dtype=torch.float32) for _ in range(2))
+    other = other._replace(order=one.order.roll(BATCH))
+    network, (windows, starts, labels, _) = copy.deepcopy(one.network), training_set(params)
+    optimizer = torch.optim.AdamW(network.parameters(), RATES[0], weight_decay=0)
+    losses = [
+        F.cross_entropy(network(windows[starts[frames]].float()), labels[frames].flatten().long())
+        for frames in one.order.split(BATCH)
+    ]
+    (sum(losses) / 2).backward()
+    if clip_norm:
+        nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+    optimizer.step()
+    before = one.state()
+    steps = (each.step.parts(*each[3:]) for each in (one, other))
+    for (first,), (second,) in zip(*steps, strict=True):
+        first.copy_((first + second) / 2)
+        second.copy_(first)
+    expected = changes(network, before)
+    for made in (one, other):
+        for name, value in changes(made.network, before).items():
+            if "running" not in name:  # each its own
+                assert relative(value, expected[name]) < 2e-4, name
 
 
 # The same bytes
