@@ -153,7 +153,7 @@ def test_a_model_is_used_without_the_code_that_trains_it(folder):
 
 
 def import_levels() -> dict[str, int]:
-    """Return the level of each module: above all that it imports; raises where there is a circle."""
+    """Return each module's level, above all that it imports; raises where there is a circle."""
     levels: dict[str, int] = {}
     for name in TopologicalSorter({name: imports(name) for name in PROGRAM}).static_order():
         levels[name] = 1 + max((levels[each] for each in imports(name)), default=0)
