@@ -56,9 +56,7 @@ def test_reproducing_ends_with_a_summary_of_ten_lines(made):
     _, printed = made
     summary = printed.split("\n\n")[-1].rstrip().splitlines()
     assert len(summary) <= 10
-    assert [line.split()[0] for line in summary[:-1]] == (
-        "dev: model: scores: why: git: next:".split()
-    )
+    assert [line.split()[0] for line in summary[:-1]] == ("dev: model: scores: git: next:".split())
     assert summary[-1].startswith("file://")
 
 

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 from helpers import ENVIRONMENT, ROOT, STAGES, run
-from test_structure import modules
+from test_structure import import_levels
 
 from phonemes.commands.main import COMMANDS
 
@@ -152,12 +152,15 @@ def test_the_files_that_a_document_names_exist(document):
     assert named and [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_the_map_has_every_folder_and_module_of_the_library():
+def test_the_map_has_every_part_of_the_library_with_its_level():
+    levels: dict[str, int] = {}
+    for name, level in import_levels().items():
+        part = "/".join(name.split("/")[:2])
+        levels[part] = max(level, levels.get(part, 0))
     text = (ROOT / "docs/architecture.md").read_text("utf-8")
-    parts = {name.split("/")[1] for name in modules("phonemes")} - {"__init__.py", "__main__.py"}
-    assert [
-        part for part in sorted(parts) if not re.search(rf"[`/ ]{re.escape(part)}[`/]", text)
-    ] == []
+    rows = re.findall(r"^\| `(phonemes/[\w.]+)/?` \| (\d+) \|", text, re.MULTILINE)
+    parts = {part for part in levels if part.startswith("phonemes/") and "/__" not in part}
+    assert {part: int(level) for part, level in rows} == {part: levels[part] for part in parts}
 
 
 def test_every_stage_and_command_has_a_test():

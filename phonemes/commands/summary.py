@@ -150,14 +150,18 @@ def summary_lines(
         f"scores: {scores_line(here, base)}",
     ]
     different = changes(here, base)
-    if why := reason(here, base, different):
+    if base.stages and (why := reason(here, base, different)):
         lines.append(f"why:    {why}")
     if modified:
+        if not base.stages:
+            what = "commit them"
+        elif different:
+            what = "commit them, or `make back` returns to the results of the commit"
+        else:
+            what = f"`{CLEAN}`: nothing has to be committed, what was computed stays"
         lines += [
             f"git:    shows {', '.join(modified)}: hashes and scores of what is here",
-            "next:   commit them, or `make back` returns to the results of the commit"
-            if different
-            else f"next:   `{CLEAN}`: nothing has to be committed, what was computed stays",
+            f"next:   {what}",
         ]
     else:
         lines.append("git:    nothing to commit in dvc.lock and metrics")

@@ -119,7 +119,12 @@ def test_of_many_changes_some_are_named():
 
 def test_a_commit_without_results_is_nothing_to_compare_with():
     lines = summary_lines(state(), State({}, {}), {}, ["dvc.lock"])
-    assert lines[2:4] == ["model:  the commit has none", "scores: the commit has none"]
+    assert lines[2:] == [
+        "model:  the commit has none",
+        "scores: the commit has none",
+        "git:    shows dvc.lock: hashes and scores of what is here",
+        "next:   commit them",
+    ]
 
 
 @pytest.fixture
