@@ -32,7 +32,7 @@ def made(tmp_path_factory) -> tuple[Path, str]:
     (packages,) = (project / ".venv/lib").glob("python3*/site-packages")
     (packages / "all.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
     (project / ".venv/.installed").touch()
-    printed = run(project, "make", "reproduce")
+    printed = run(project, "make", "--no-print-directory", "reproduce")
     commit(project)
     return project, printed
 

@@ -16,6 +16,7 @@ from phonemes.training.params import FitParams, TrainParams
 
 # steps of a run from which on compiling the fused step, a few seconds once, is won back
 FUSED_FROM = 5_000
+FUSED_BELOW = 2**24  # and below which it can be counted: in float32, after which masks would stay
 
 
 class TorchStep:
@@ -125,6 +126,7 @@ def make_step(
         runs_triton(device)
         and fuses(classifier, train, weights is not None, dtype)
         and (train.kernels == "triton" or steps >= FUSED_FROM)
+        and steps < FUSED_BELOW
         and batch * widest < 2**31  # the kernels count in 32 bits
     ):
         try:

@@ -46,7 +46,7 @@ def test_a_recipe_of_a_network_leaves_no_result_to_what_params_has(name):
     left = {f"{part}.{key}" for part in values for key in set(KNOWN[part]) - set(values[part])}
     # of other optimizers and schedules, and what is the user's to choose
     allowed = {
-        *("model.precision", "model.max_parameters"),
+        *("normalize.storage", "model.precision", "model.max_parameters"),
         *("train.lr_decay", "train.lr_decay_epochs", "train.plateau_patience"),
         *("train.kernels", "train.batches", "train.seed"),
     }

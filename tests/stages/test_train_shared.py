@@ -60,7 +60,7 @@ def trained(processes):
 
 
 def results():
-    history = pd.read_csv(HISTORY).drop(columns=["frames_per_second", "seconds"])
+    history = pd.read_csv(HISTORY)
     return MODEL.read_bytes(), history.values.tolist()
 
 

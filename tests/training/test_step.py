@@ -301,6 +301,8 @@ def made_on_a_gpu(monkeypatch, params, steps=FUSED_FROM, batch=16, fused=None, c
         ("auto", FUSED_FROM - 1, 16, "torch"),
         ("triton", 1, 16, "fused"),
         ("torch", FUSED_FROM, 16, "torch"),
+        ("triton", 2**24 - 1, 16, "fused"),
+        ("triton", 2**24, 16, "torch"),  # steps are counted in float32
         ("triton", FUSED_FROM, 2**27 - 1, "fused"),
         ("triton", FUSED_FROM, 2**27, "torch"),  # the widest layer has 16 values: 2**31 in all
     ],

@@ -43,6 +43,7 @@ def activate(value, KIND: tl.constexpr):
         slope = tl.where(value > 0, 1.0, tl.exp(tl.minimum(value, 0.0)))
         active = tl.where(value > 0, value, slope - 1)
     else:
+        tl.static_assert(KIND == "tanh")
         active = 2 * tl.sigmoid(2 * value) - 1
         slope = 1 - active * active
     return active, slope
