@@ -1,4 +1,4 @@
-"""How training one network scales over GPUs, beside what a model of the step predicts.
+"""How training one network scales over GPUs, compared with what a model of the step predicts.
 
     python -m benchmarks.scaling [--gpus 1 2] [--json FILE]
 

@@ -3,7 +3,7 @@
 A step's matrix products take their operations over the rate of products of these shapes; between
 them normalization, activation and dropout pass over the activations, and the optimizer over the
 weights, at the rate of copying; every kernel waits a moment. The times add up: products fill the
-GPU, and what runs beside them takes its share of it.
+GPU, and what runs at the same time takes a share of it.
 
 Gradients are averaged in parts, each as soon as it is complete (phonemes/training/fused/step.py):
 a part waits for its gradients and for the part before, and the first layer's comes last, when

@@ -1,4 +1,4 @@
-"""Colours that people with any colour vision tell apart (Okabe and Ito, 2008)."""
+"""Colours that people with any colour vision can distinguish (Okabe and Ito, 2008)."""
 
 BLUE, ORANGE, GREEN, RED, SKY, PINK, YELLOW = (
     "#0072b2 #e69f00 #009e73 #d55e00 #56b4e9 #cc79a7 #f0e442".split()

@@ -123,14 +123,14 @@ def fused_step() -> Figure:
     axes = figure.subplots()
     row = 0
     for number, work in enumerate(steps):
-        beside = work.aside and number + 1 < len(steps) and not steps[number + 1].aside
+        parallel = work.aside and number + 1 < len(steps) and not steps[number + 1].aside
         place = (5.3 if work.aside else 0, -row)
         ink = DARK if work.kind in ("kernel",) else "white"
         box(axes, place, (5, 0.8), colours[work.kind], work.what, ink)
         if work.aside:
             axes.annotate("", (5.3, 0.4 - row), (5.0, 0.9 - row),
                           arrowprops={"arrowstyle": "->", "color": DARK})  # fmt: skip
-        row += not beside
+        row += not parallel
     axes.annotate("wait", (5.0, -row + 0.9), (6.2, -row + 0.3), va="center",
                   arrowprops={"arrowstyle": "->", "color": DARK})  # fmt: skip
     axes.text(0, 1.1, "stream of the step", weight="bold")

@@ -2,7 +2,7 @@
 
 Results are the same bytes on the same machine, device and number of threads. Elsewhere sums
 are rounded differently: models and scores then differ a little although nothing is wrong, and
-git shows dvc.lock and metrics as modified. What differs is told from dvc.lock: code, data or
+git shows dvc.lock and metrics as modified. dvc.lock says what differs: code, data or
 parameters that a stage depends on, or else the first stage whose outputs have other bytes.
 `make reproduce` ends with it.
 """

@@ -74,7 +74,7 @@ def launch(count: int, device: "torch.device", module: str, arguments: Sequence[
 
     Raises:
         InputError: a process was killed, or crashed.
-        KeyboardInterrupt: this process was told to end, and has told the others.
+        KeyboardInterrupt: this process got a signal to end, and has ended the others.
     """
     import torch
     from torch.distributed.elastic.multiprocessing.api import SignalException

@@ -1,7 +1,7 @@
 """End a process that can no longer go on with the others, even while it waits for its GPU.
 
 Python handles a signal between two of its own instructions: never where a process waits for a
-device that waits for a process that is gone. And nothing tells a process of another host that one
+device that waits for a process that is gone. And a process of another host does not learn that one
 of this host was killed, unless they exchange data on the host just then. So threads look.
 """
 
@@ -27,7 +27,7 @@ _ENDING = {getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP
 
 @contextmanager
 def ending_in_time(grace: float) -> Iterator[None]:
-    """Have this process end with the one that started it, and soon after it is told to.
+    """Have this process end with the one that started it, and soon after a signal to end.
 
     It is ended where it does not end by itself within `grace`, in s. To be used by the main
     thread.

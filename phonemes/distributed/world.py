@@ -1,6 +1,6 @@
 """Which process of a run this is, and its way to the others.
 
-Processes are started by torchrun, which tells each its number by environment variables. On GPUs
+Processes are started by torchrun, which numbers them by environment variables. On GPUs
 they talk by NCCL, and in host memory by gloo.
 """
 
@@ -238,7 +238,7 @@ def in_a_world(world: World, grace: float = GRACE_SECONDS) -> Iterator[None]:
 
     Args:
         world: which of them this one is.
-        grace: s that it has to end in good order once it is told to; torchrun gives 30.
+        grace: s that it has to end in good order after a signal; torchrun gives 30.
     """
     if world.size == 1:
         yield

@@ -4,8 +4,8 @@ With a scale d, what is beyond 127 d is clipped, and the rest is rounded to a mu
 scale with the least expected squared error is wanted: d^2 / 12 for what is rounded, and
 (|x| - 127 d)^2 for what is clipped. (The criterion of Sakr et al., 2022, "Optimal clipping and
 magnitude-aware differentiation for improved quantization-aware training", arXiv 2206.06501. They
-find its minimum by Newton's method; here it is that of all magnitudes that a histogram tells
-apart.)
+find its minimum by Newton's method; here it is that of all magnitudes that a histogram
+distinguishes.)
 """
 
 from collections.abc import Iterable

@@ -85,7 +85,7 @@ class Checkpoints:
 
         A file that cannot be used is no reason to fail: the run begins anew. What killed
         runs left half written, of whatever values, is removed. Of several processes, all of
-        which are here, the first one reads the file and tells the others.
+        which are here, the first one reads the file and sends it to the others.
 
         Returns:
             A line that says what happened, or "".

@@ -95,9 +95,8 @@ class StreamedBatches:
         sizes = pieces.lengths + 2 * data.k  # rows of each piece
         pinned = device.type == "cuda"
         if pinned:
-            row = (
-                bands * form.dtype.itemsize + 4 + 8 * labels[0].size
-            )  # bytes, with start and labels
+            # bytes, with start and labels
+            row = bands * form.dtype.itemsize + 4 + 8 * labels[0].size
             rows_there = memory_of(device) // 5 // row
             block = min(block, rows_there * self.count // int(sizes.sum()))
         dealt = max(1, self.count // max(block, 4 * batch))  # blocks of a turn

@@ -1,4 +1,4 @@
-"""The benchmark of scaling puts what is measured beside the model's prediction."""
+"""The benchmark of scaling compares what is measured with the model's prediction."""
 
 import pytest
 import torch
