@@ -11,7 +11,7 @@ import torch
 
 from phonemes.context import utterance_lengths
 from phonemes.distributed.launch import launch, process_count
-from phonemes.distributed.world import Group, World, in_a_world, joined
+from phonemes.distributed.world import SINGLE, Group, World, in_a_world, joined
 from phonemes.inference.device import Compute, choose_compute, choose_device
 from phonemes.model.architecture import describe
 from phonemes.model.phone_counts import PhoneCounts, count_phones
@@ -27,7 +27,7 @@ from phonemes.training.history import shown_live, write_history
 from phonemes.training.loop import DivergedError, Epoch, Run, epochs
 from phonemes.training.params import FitParams
 from phonemes.training.planned import require_size
-from phonemes.training.prepare import ALONE, prepare
+from phonemes.training.prepare import prepare
 from phonemes.training.profile import profile, record
 from phonemes.training.sharing import shared_out
 from phonemes.training.stacking import FittedModel, Spread, fit_model, one_by_one
@@ -201,7 +201,7 @@ def train_model(
     speakers = read_speakers(train) if stackings else []
     trained: list[Trained] = []
     spread: Spread = partial(shared_out, group=group, classes=len(phonemes))
-    spread, together = (spread, ALONE) if stackings else (one_by_one, group)
+    spread, together = (spread, SINGLE) if stackings else (one_by_one, group)
     if stackings and places and group.world.size > 1:
         print(f"{networks(params)} networks are shared out to {group.world.size} processes")
     try:

@@ -176,6 +176,9 @@ class Group:
                 work.wait()
 
 
+SINGLE = Group(ALONE)
+
+
 @contextmanager
 def _others_failing() -> Iterator[None]:
     """Have errors of what processes do together say that one of them has ended."""
@@ -201,7 +204,7 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
         InputError: a process has ended, or is not there in time.
     """
     if world.size == 1:
-        yield Group(world)
+        yield SINGLE
         return
     import torch
     import torch.distributed as dist

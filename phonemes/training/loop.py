@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from phonemes.distributed.world import Group, World
+from phonemes.distributed.world import SINGLE, Group
 from phonemes.errors import InputError
 from phonemes.inference.classify import classify
 from phonemes.inference.windows import DeviceSplit
@@ -149,7 +149,7 @@ class Run:
     train: TrainParams
     dtype: torch.dtype
     buffers: Buffers
-    group: Group = field(default_factory=lambda: Group(World.alone()))
+    group: Group = SINGLE
     history: list[Epoch] = field(default_factory=list)
     best: Epoch | None = None  # the first with the highest dev accuracy
     best_state: dict[str, Tensor] = field(default_factory=dict)  # of the network then, on the host

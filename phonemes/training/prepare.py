@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from phonemes.distributed.world import Group, World
+from phonemes.distributed.world import SINGLE, Group, World
 from phonemes.errors import InputError
 from phonemes.inference.device import Compute
 from phonemes.inference.windows import DeviceSplit, require_fit, to_device
@@ -22,8 +22,6 @@ from phonemes.training.shares import Share, process_batch, process_seed, select,
 from phonemes.training.step import make_step
 from phonemes.training.targets import targets
 
-ALONE = Group(World.alone())
-
 
 def prepare(
     train: HostSplit,
@@ -31,7 +29,7 @@ def prepare(
     classes: int,
     compute: Compute,
     params: FitParams,
-    group: Group = ALONE,
+    group: Group = SINGLE,
 ) -> Run:
     """Return a run that is ready to start.
 
@@ -87,7 +85,7 @@ def new_run(
     dtype: torch.dtype,
     params: FitParams,
     *,
-    group: Group = ALONE,
+    group: Group = SINGLE,
     share: Share | None = None,
 ) -> Run:
     """Return a run on frames that are on the device already; see `prepare`.

@@ -6,10 +6,8 @@ import torch
 from benchmarks import scaling
 from benchmarks.scaling import cases, measured, print_accuracy, print_scaling
 from benchmarks.step_model import Net
-from phonemes.distributed.world import Group, World
+from phonemes.distributed.world import SINGLE
 from phonemes.inference.device import Compute
-
-ALONE = Group(World.alone())
 
 
 def test_the_networks_are_that_of_the_course_and_that_of_the_recipe_legal():
@@ -26,7 +24,7 @@ def test_the_figures_of_a_process_are_all_there(monkeypatch):
     monkeypatch.setattr(scaling, "DEV", 700)
     monkeypatch.setattr(scaling, "matrix_rate", lambda *_: 1e9)
     monkeypatch.setattr(scaling, "copy_rate", lambda *_: 1e9)
-    found = measured(ALONE, Compute(torch.device("cpu"), torch.float32), 0.0)
+    found = measured(SINGLE, Compute(torch.device("cpu"), torch.float32), 0.0)
     assert found["gpus"] == 1 and found["latency"] > 0
     for case in cases("cpu"):
         each = found["cases"][case.name]

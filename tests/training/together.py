@@ -16,14 +16,14 @@ import torch
 from helpers import PARAMS, changed
 from training.toy import CLASSES, CPU, RANDOM, as_bytes, copied, scores, toy
 
-from phonemes.distributed.world import World, joined
+from phonemes.distributed.world import SINGLE, World, joined
 from phonemes.errors import InputError
 from phonemes.inference.device import Compute
 from phonemes.params import load
 from phonemes.training import batches
 from phonemes.training.checkpoint import Checkpoints
 from phonemes.training.loop import DivergedError, begin, epochs
-from phonemes.training.prepare import ALONE, prepare
+from phonemes.training.prepare import prepare
 from phonemes.training.profile import profile
 from phonemes.training.streaming import StreamedBatches
 
@@ -40,7 +40,7 @@ def tiny(changes, **train):
     return changed(changed(load(PARAMS).fit, **changes), train={"batch_size": 16, **train})
 
 
-def new(params, group=ALONE, lengths=UNEVEN, dev=UNEVEN_DEV, dtype=torch.float32):
+def new(params, group=SINGLE, lengths=UNEVEN, dev=UNEVEN_DEV, dtype=torch.float32):
     """Return a run of this process."""
     splits = toy(lengths, params.data, 0), toy(dev, params.data, 1)
     return prepare(*splits, CLASSES, Compute(CPU, dtype), params, group)
