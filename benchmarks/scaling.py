@@ -31,10 +31,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from benchmarks.machine import copy_rate, matrix_rate, timed, wait_for
+from benchmarks.machine import copy_rate, matrix_rate, wait_for
 from benchmarks.settings import with_recipe
 from benchmarks.step_model import Line, Net, Rates, alone, interpolated, together
-from benchmarks.training_speed import BANDS, CLASSES, fit_params, random_corpus
+from benchmarks.training_speed import BANDS, CLASSES, fit_params, products_of, random_corpus
 from phonemes.context import window_starts
 from phonemes.distributed.world import Group, World, joined
 from phonemes.inference.device import Compute, choose_compute
@@ -136,24 +136,10 @@ def trained(run: Run, seconds: float) -> list[float]:
 
 def products_rate(net: Net, batch: int, compute: Compute) -> float:
     """Return the operations a second of the products of a step, one after the other."""
-    device, dtype = compute
     widths = (net.inputs, *net.hidden, net.outputs)
-    jobs = []
-    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
-        outputs = -(-outputs // 8) * 8  # as the fused step pads them
-        x = torch.randn(batch, inputs, device=device).to(dtype)
-        weight = torch.randn(outputs, inputs, device=device).to(dtype)
-        slope = torch.randn(batch, outputs, device=device).to(dtype)
-        jobs += [(x, weight.t(), slope.clone()), (slope.t(), x, weight.clone())]
-        if layer:
-            jobs.append((slope, weight, x.clone()))
-
-    def step() -> int:
-        for first, second, out in jobs:
-            torch.mm(first, second, out=out)
-        return batch
-
-    return timed(step, device)(0.5) * net.operations
+    # outputs as the fused step pads them
+    shapes = [(inputs, -(-outputs // 8) * 8) for inputs, outputs in pairwise(widths)]
+    return products_of(shapes, batch, *compute)(0.5) * net.operations
 
 
 def seconds_each(work: Callable[[], object], count: int, device: torch.device) -> float:

@@ -18,7 +18,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -217,10 +217,19 @@ def evaluation(params: FitParams, split: DeviceSplit, dtype: torch.dtype) -> Mea
     return timed(step, device)
 
 
-def products_alone(batch: int, device: torch.device, dtype: torch.dtype) -> Measure:
-    """Return how to measure the matrix products of a step, and nothing else."""
+def products_of(
+    shapes: Iterable[tuple[int, int]], batch: int, device: torch.device, dtype: torch.dtype
+) -> Measure:
+    """Return how to measure the matrix products of a step, and nothing else.
+
+    Args:
+        shapes: inputs and outputs of each layer.
+        batch: B.
+        device: where.
+        dtype: of the products.
+    """
     jobs: list[tuple[Tensor, Tensor, Tensor]] = []
-    for layer, (inputs, outputs) in enumerate(products()):
+    for layer, (inputs, outputs) in enumerate(shapes):
         x = torch.randn(batch, inputs, device=device).to(dtype)
         weight = torch.randn(outputs, inputs, device=device).to(dtype)
         slope = torch.randn(batch, outputs, device=device).to(dtype)
@@ -340,7 +349,7 @@ def rows_of(
     rows |= eager_rows(params, splits, compiled)
     rows |= project_rows(params, corpus, splits, device)
     for dtype in dtypes[-1:] if device.type == "cuda" else dtypes:
-        measure = products_alone(params.train.batch_size, device, dtype)
+        measure = products_of(products(), params.train.batch_size, device, dtype)
         name = f"matrix products alone, {PRECISIONS[dtype]}"
         rows[name] = Row(measure, dtype, training_flops())
     return rows

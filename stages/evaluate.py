@@ -10,12 +10,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from phonemes.decoding.devices import Replica, decode_on_all
+from phonemes.decoding.devices import Replica, decode_on_all, load_on_all
 from phonemes.decoding.smoothing import Smoothing, smoothing_of
 from phonemes.inference.device import choose_devices, choose_precision
 from phonemes.model.purpose import read_purpose, require_purpose
 from phonemes.model.size import parameter_count
-from phonemes.model.store import load_model
 from phonemes.params import Params
 from phonemes.scoring.breakdowns import breakdowns
 from phonemes.scoring.predictions import save_predictions
@@ -140,11 +139,7 @@ def main(params: Params, outputs: Outputs) -> None:
     scores = outputs.file(SCORES)
     devices = choose_devices(params.runtime.device, params.runtime.gpus)
     dtype = choose_precision(params.model.precision, devices[0])
-    bundles = [load_model(MODEL, device) for device in devices]
-    replicas = [
-        Replica(bundle.model, device) for bundle, device in zip(bundles, devices, strict=True)
-    ]
-    model, purpose, phones, facts = bundles[0]
+    (model, purpose, phones, facts), replicas = load_on_all(MODEL, devices)
     phonemes = read_phonemes(CORPUS)
     smoothing = smoothing_of(phones, params.smooth)
     count = parameter_count(each.architecture for each in (*model.base, *model.stacked))

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from phonemes.decoding.devices import Replica, decode_on_all
+from phonemes.decoding.devices import decode_on_all, load_on_all
 from phonemes.decoding.smoothing import smoothing_of
 from phonemes.inference.device import choose_devices, choose_precision
 from phonemes.model.purpose import read_purpose, require_purpose
-from phonemes.model.store import load_model
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import CORPUS, MODEL, PREDICTIONS
@@ -24,11 +23,7 @@ def main(params: Params, outputs: Outputs) -> None:
     path = outputs.file(PREDICTIONS)
     devices = choose_devices(params.runtime.device, params.runtime.gpus)
     dtype = choose_precision(params.model.precision, devices[0])
-    bundles = [load_model(MODEL, device) for device in devices]
-    replicas = [
-        Replica(bundle.model, device) for bundle, device in zip(bundles, devices, strict=True)
-    ]
-    _, purpose, phones, _ = bundles[0]
+    (_, purpose, phones, _), replicas = load_on_all(MODEL, devices)
     phonemes = read_phonemes(CORPUS)
     split, lengths = read_split_with_lengths("test", None)
     here, header = read_purpose(params.data, split.frames.shape[1]), read_header()

@@ -10,6 +10,7 @@ left to the first GPU.
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from phonemes.decoding.smoothing import Smoothing
 from phonemes.inference.classify import forward_rows
 from phonemes.inference.outcomes import FrameScores
 from phonemes.inference.windows import DeviceSplit, require_fit, to_device
-from phonemes.model.store import Model
+from phonemes.model.store import Bundle, Model, load_model
 from phonemes.storage.layout import HostSplit
 
 
@@ -32,6 +33,13 @@ class Replica(NamedTuple):
 
     model: Model
     device: torch.device
+
+
+def load_on_all(path: Path, devices: Sequence[torch.device]) -> tuple[Bundle, list[Replica]]:
+    """Return what a model file holds, and its model on each device; see `load_model`."""
+    bundles = [load_model(path, device) for device in devices]
+    models = [bundle.model for bundle in bundles]
+    return bundles[0], [*map(Replica, models, devices)]
 
 
 class Run(NamedTuple):
