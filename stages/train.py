@@ -72,13 +72,13 @@ def train_to_the_end(
     show: Callable[[list[Epoch]], str],
     lines: bool = True,
 ) -> None:
-    """Train, or go on training from a checkpoint; show the history after every epoch."""
+    """Train, or go on training from a checkpoint; save, then show, every epoch."""
     if (why := checkpoints.resume(training)) and lines:
         print(why, flush=True)
     show(training.history)
     for epoch in epochs(training, progress, lines):
         last = epoch.epoch == training.train.epochs
-        for warning in (show(training.history), checkpoints.save(training, last=last)):
+        for warning in (checkpoints.save(training, last=last), show(training.history)):
             if warning:
                 print(warning, file=sys.stderr)
 

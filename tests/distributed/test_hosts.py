@@ -80,7 +80,7 @@ def begun(hosts):
 
 def test_a_process_killed_on_one_host_ends_all_on_both_soon(hosts, project):
     processes = begun(hosts)
-    while not HISTORY.exists():  # shown while training
+    while not HISTORY.exists():  # shown once the first epoch is saved
         assert not any(process.poll() for process in processes)
         time.sleep(0.05)
     for pid in ip("netns", "pids", hosts[1][0]).split():

@@ -16,6 +16,7 @@ from phonemes.model.store import load_model
 from phonemes.params import load
 from phonemes.storage.layout import CORPUS, HISTORY, MODEL, STATISTICS, checkpoint_folder
 from phonemes.storage.read import read_phonemes, read_spelling
+from phonemes.training.checkpoint import Checkpoints
 from phonemes.training.step import TorchStep
 
 
@@ -74,6 +75,19 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(project, monkeypatch,
     saved = re.search(r"going on after epoch (\d), \1 of 4 epochs saved", capsys.readouterr().out)
     assert saved and 1 <= int(saved[1]) <= 3  # not every short epoch is written
     assert results() == undisturbed
+
+
+def test_an_epoch_is_shown_once_it_is_saved(project, monkeypatch):
+    shown = []  # of the epochs that were shown before each writing
+    save = Checkpoints.save
+
+    def saved(checkpoints, run, **how):
+        shown.append(len(pd.read_csv(HISTORY)) if HISTORY.exists() else 0)
+        return save(checkpoints, run, **how)
+
+    monkeypatch.setattr(Checkpoints, "save", saved)
+    run_stages("train")
+    assert shown == [0, 1, 2, 3]
 
 
 def test_a_model_above_its_limit_is_refused_before_training(project):

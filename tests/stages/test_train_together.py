@@ -50,7 +50,7 @@ def test_a_killed_process_ends_all_soon_and_another_number_of_them_goes_on(proje
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    while not HISTORY.exists():  # shown while training
+    while not HISTORY.exists():  # shown once the first epoch is saved
         assert process.poll() is None
         time.sleep(0.02)
     processes = psutil.Process(process.pid).children(recursive=True)
