@@ -23,8 +23,8 @@ from phonemes.search.halves import choosing_half
 from phonemes.storage.layout import Labels
 from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import ResidentBatches
-from phonemes.training.loop import Batches, Run
 from phonemes.training.params import FitParams
+from phonemes.training.run import Batches, Run
 from phonemes.training.seeds import derived
 from phonemes.training.shares import select
 from phonemes.training.streaming import fits

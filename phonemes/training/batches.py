@@ -8,8 +8,8 @@ from torch import Tensor
 from phonemes.context import DataParams, utterance_lengths
 from phonemes.inference.windows import DeviceSplit, to_device
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import Batches
 from phonemes.training.params import TrainParams
+from phonemes.training.run import Batches
 from phonemes.training.seeds import derived
 from phonemes.training.shares import select
 from phonemes.training.streaming import StreamedBatches, fits

@@ -13,10 +13,10 @@ from phonemes.storage.layout import HostSplit, Labels
 from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import make_batches
 from phonemes.training.distributed_step import DistributedStep
-from phonemes.training.loop import Batches, Buffers, Run, Step
 from phonemes.training.loss import class_weights
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams, TrainParams
+from phonemes.training.run import Batches, Buffers, Run, Step
 from phonemes.training.seeds import derived
 from phonemes.training.shares import Share, process_batch, process_seed, select, share_of
 from phonemes.training.step import make_step
