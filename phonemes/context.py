@@ -76,7 +76,12 @@ def pad(frames: StoredFrames, starts: Starts, k: int, padding: str) -> StoredFra
 
 
 def pad_by_parts(
-    frames: StoredFrames, starts: Starts, k: int, padding: str, most: int = PART
+    frames: StoredFrames,
+    starts: Starts,
+    k: int,
+    padding: str,
+    most: int = PART,
+    utterances: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[int, StoredFrames]]:
     """Return runs of the rows that `pad` returns, one after the other, and where each begins.
 
@@ -88,19 +93,33 @@ def pad_by_parts(
         k: context frames on each side.
         padding: zero or edge.
         most: frames of a run, or one longer utterance.
+        utterances: (U,) which of them, as if there were no others; None: all.
 
     Raises:
         InputError: as `pad`, at once.
     """
-    jumps = _jumps(len(frames), starts, k, padding)
-    lengths = np.diff(np.concatenate([[-1], jumps, [len(starts) - 1]]))
+    _jumps(len(frames), starts, k, padding)
+    return _runs(frames, utterance_lengths(starts), k, padding, most, utterances)
 
-    def run(own: slice) -> tuple[int, StoredFrames]:
-        first = int(starts[own.start])
-        inside = jumps[slice(*np.searchsorted(jumps, [own.start, own.stop - 1]))] - own.start
-        return first, _padded(rows_of(frames, own), starts[own] - first, inside, k, padding)
 
-    return (run(part.frames) for part in parts(lengths, most))
+def _runs(
+    frames: StoredFrames,
+    lengths: NDArray[np.int64],
+    k: int,
+    padding: str,
+    most: int,
+    utterances: NDArray[np.bool_] | None,
+) -> Iterator[tuple[int, StoredFrames]]:
+    first = 0
+    for part in parts(lengths, most):
+        inside, rows = lengths[part.utterances], rows_of(frames, part.frames)
+        if utterances is not None:
+            chosen = utterances[part.utterances]
+            inside, rows = inside[chosen], rows[np.repeat(chosen, inside)]
+        if len(inside):
+            starts = window_starts(inside, k, padding)
+            yield first, _padded(rows, starts, inside.cumsum()[:-1] - 1, k, padding)
+            first += int(starts[-1]) + 1 + _gap(k, padding)
 
 
 def _jumps(count: int, starts: Starts, k: int, padding: str) -> NDArray[np.intp]:
