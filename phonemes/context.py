@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from phonemes.errors import InputError
 from phonemes.schema import Choice, Number
 from phonemes.storage.layout import Starts, StoredFrames
-from phonemes.storage.parts import PART, parts, rows_of
+from phonemes.storage.parts import PART, jumps, parts, rows_of
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
 
 def utterance_lengths(starts: Starts) -> NDArray[np.int64]:
     """Return the number of frames of each utterance, (U,), from the jumps in starts, (N,)."""
-    begins = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
-    return np.diff(begins, append=len(starts))
+    return np.diff(np.concatenate([[-1], jumps(starts), [len(starts) - 1]]))
 
 
 def pad(frames: StoredFrames, starts: Starts, k: int, padding: str) -> StoredFrames:
@@ -72,7 +71,7 @@ def pad(frames: StoredFrames, starts: Starts, k: int, padding: str) -> StoredFra
     Raises:
         InputError: the starts are not those of these frames, this k and this padding.
     """
-    return _padded(frames, starts, _jumps(len(frames), starts, k, padding), k, padding)
+    return _padded(frames, starts, _checked_jumps(len(frames), starts, k, padding), k, padding)
 
 
 def pad_by_parts(
@@ -98,7 +97,7 @@ def pad_by_parts(
     Raises:
         InputError: as `pad`, at once.
     """
-    _jumps(len(frames), starts, k, padding)
+    _checked_jumps(len(frames), starts, k, padding)
     return _runs(frames, utterance_lengths(starts), k, padding, most, utterances)
 
 
@@ -122,21 +121,20 @@ def _runs(
             first += int(starts[-1]) + 1 + _gap(k, padding)
 
 
-def _jumps(count: int, starts: Starts, k: int, padding: str) -> NDArray[np.intp]:
+def _checked_jumps(count: int, starts: Starts, k: int, padding: str) -> NDArray[np.intp]:
     """Return the last frame of each utterance but the last, (U - 1,); refuse other starts."""
-    steps = np.diff(starts)
-    jumps = np.flatnonzero(steps != 1)
+    last = jumps(starts)
     if (
         len(starts) != count
         or not len(starts)
         or starts[0] != 0
-        or (steps[jumps] != 1 + _gap(k, padding)).any()
+        or (starts[last + 1] - starts[last] != 1 + _gap(k, padding)).any()
     ):
         raise InputError(
             "the context index was made for other utterances, data.k or data.padding; "
             "run `dvc repro`, or the stages from context on"
         )
-    return jumps
+    return last
 
 
 def _padded(
