@@ -2,10 +2,13 @@
 
 import os
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import click
 
-from phonemes.errors import reported
+from phonemes.errors import InputError, reported
+from phonemes.storage.inputs import PARAMS
 
 # each a module here, with a function of that name
 COMMANDS = (
@@ -26,6 +29,10 @@ COMMANDS = (
 )
 
 
+ANYWHERE = ("transcribe", "align")  # the others work in a project's folder
+PIPELINE = ("dvc", "pandas", "rapidfuzz", "scipy", "sklearn")  # packages of the extra `pipeline`
+
+
 class Subcommands(click.Group):
     """The subcommands, one a module of this package."""
 
@@ -39,6 +46,28 @@ class Subcommands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"phonemes.commands.{name}"), name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; an error says what the place or the installation lacks for it.
+
+        Raises:
+            InputError: of the subcommand; or a package of the extra `pipeline` is missing.
+        """
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            package = str(error.name).partition(".")[0]
+            if package not in PIPELINE:
+                raise
+            raise InputError(
+                f"`phonemes {ctx.invoked_subcommand}` needs {package}; run `pip install "
+                "'phonemes[pipeline]'`, in a checkout `pip install -e '.[pipeline]'`"
+            ) from None
+        except InputError as error:
+            place = "the project's folder"
+            if ctx.invoked_subcommand in ANYWHERE or PARAMS.exists() or place in str(error):
+                raise
+            raise InputError(f"{error}; {Path.cwd()} has no {PARAMS}: work in {place}") from None
 
 
 @click.command(

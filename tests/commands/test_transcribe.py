@@ -1,9 +1,11 @@
 """`phonemes transcribe` labels files, folders and standard input, and writes over nothing."""
 
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from helpers import ENVIRONMENT, ROOT
 from transcription.speech import sound
 
 from phonemes.commands.main import main
@@ -45,6 +47,44 @@ def test_a_recording_is_printed_as_a_table(folder, capsys):
     first, *rows = printed.out.splitlines()
     assert first.split() == ["start", "end", "phoneme", "confidence"]
     assert rows[-1].split()[1] == "1.000"
+
+
+GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+0 1 <exists> 1 "IntervalTier" "phones" 0 1 1 0 1 "AA1"
+"""
+# without what those who label recordings need not install, the extra `pipeline`, and without
+# torch's compiler, whose import takes a second
+LABELLING = """
+import sys
+from phonemes.commands.main import main
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("dvc", "pandas", "rapidfuzz", "scipy", "sklearn", "torch._dynamo"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+main()
+"""
+
+
+@pytest.mark.heavy
+def test_labelling_needs_neither_the_packages_of_the_pipeline_nor_a_compiler(folder):
+    (folder / "talks/b.TextGrid").write_text(GRID)
+
+    def said(*arguments):
+        place = {"cwd": folder, "env": ENVIRONMENT | {"PYTHONPATH": str(ROOT)}}
+        command = [sys.executable, "-c", LABELLING, *arguments]
+        return subprocess.run(command, **place, text=True, capture_output=True).stderr
+
+    formats = "textgrid,csv,json,ctm,mlf,png,html"
+    printed = said("transcribe", "talks", "--to", formats, "--out", "found")
+    assert printed.splitlines()[1:] == []
+    assert len(files(folder / "found")) == 14
+    assert said("report") == (
+        "error: `phonemes report` needs pandas; run `pip install 'phonemes[pipeline]'`, in a "
+        "checkout `pip install -e '.[pipeline]'`\n"
+    )
 
 
 def test_a_folder_is_labelled_into_another_one_of_the_same_shape(folder, capsys):
