@@ -1,6 +1,5 @@
 """`phonemes transcribe`: the phonemes of recordings, with their times."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +54,7 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
 @click.option(
     "--raw", is_flag=True, help="The likeliest phoneme of each frame, not smoothed over time."
 )
+@options.missing
 @options.overwrite
 @options.device
 def transcribe(
@@ -64,6 +64,7 @@ def transcribe(
     model: str | None,
     silence: str,
     raw: bool,
+    missing: bool,
     overwrite: bool,
     device: str,
 ) -> None:
@@ -73,26 +74,27 @@ def transcribe(
     them, and - for standard input: sox call.sph -t wav - | phonemes transcribe -
     A folder goes on after a file that cannot be read, and lists those at the end.
     """
-    from tqdm import tqdm
-
     from phonemes.features.sound import require_libraries
-    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing
+    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing, unwritten
     from phonemes.transcription.recognizer import choose_model, open_recognizer
 
     require_libraries("phonemes transcribe")
     formats = formats_of(to or "")
-    if out is not None and not formats:
-        raise InputError("--out needs --to, which says what to write")
+    for name, given in (("--out", out is not None), ("--missing", missing)):
+        if given and not formats:
+            raise InputError(f"{name} needs --to, which says what to write")
     if "-" in sources and formats and out is None:
         raise InputError("standard input has no folder to write to; name one with --out FOLDER")
     found = [*jobs(sources, formats, out)]
-    if not overwrite:
+    if missing:
+        found = unwritten(found)
+    elif not overwrite:
         refuse_existing(found)
     chosen = choose_model(model)
     click.echo(f"model: {chosen.name} ({chosen.why})", err=True)
     recognizer = open_recognizer(chosen.name, device)
     many, failed, seconds = len(found) > 1, [], 0.0
-    with tqdm(found, unit=" recordings", disable=not (many and sys.stderr.isatty())) as bar:
+    with options.progress(found, len(found), formats) as bar:
         for job in bar:
             try:
                 transcript = labelled(job, recognizer, raw, silence)
@@ -106,8 +108,6 @@ def transcribe(
                 bar.clear()
                 click.echo(f"{job.sound}\n{transcript}\n" if many else str(transcript))
     if formats:
-        done = len(found) - len(failed)
-        what = f"{done} recording" + "s" * (done != 1)
-        click.echo(f"labelled {what}, {seconds:,.1f} s of sound: {', '.join(formats)}")
+        click.echo(options.done("labelled", len(found) - len(failed), seconds, formats, out))
     if failed:
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:\n" + "\n".join(failed))

@@ -43,7 +43,7 @@ def files(folder):
 def test_a_recording_is_printed_as_a_table(folder, capsys):
     assert transcribe("talks/one/a.wav") == 0
     printed = capsys.readouterr()
-    assert printed.err == "model: english (there is no models/model.safetensors here)\n"
+    assert printed.err == "model: english (comes with the package; no network was trained here)\n"
     first, *rows = printed.out.splitlines()
     assert first.split() == ["start", "end", "phoneme", "confidence"]
     assert rows[-1].split()[1] == "1.000"
@@ -92,7 +92,40 @@ def test_a_folder_is_labelled_into_another_one_of_the_same_shape(folder, capsys)
     suffixes = ["TextGrid", "csv", "ctm", "json", "mlf", "png"]
     names = [f"{name}.{suffix}" for name in ("b", "one/a") for suffix in suffixes]
     assert files(folder / "found") == sorted(names)
-    assert "labelled 2 recordings, 2.0 s of sound" in capsys.readouterr().out
+    formats = "textgrid, csv, json, ctm, mlf, png"
+    said = f"labelled 2 recordings, 2.0 s of sound: {formats} in found\n"
+    assert capsys.readouterr().out == said
+
+
+def test_hidden_files_and_folders_are_no_recordings(folder, capsys):
+    (folder / "talks/._b.flac").write_text("what macOS writes beside b.flac")
+    (folder / "talks/.venv").mkdir()
+    (folder / "talks/.venv/test.wav").write_text("of some package")
+    assert transcribe("talks", "--to", "csv") == 0
+    assert "labelled 2 recordings" in capsys.readouterr().out
+
+
+def test_what_is_missing_is_written_and_nothing_else(folder, capsys):
+    (folder / "talks/b.csv").write_text("mine")
+    assert transcribe("talks", "--to", "csv,ctm", "--missing") == 0
+    assert files(folder / "talks") == [
+        *("b.csv", "b.ctm", "b.flac", "notes.txt", "one/a.csv", "one/a.ctm", "one/a.wav")
+    ]
+    assert (folder / "talks/b.csv").read_text() == "mine"
+    capsys.readouterr()
+    assert transcribe("talks", "--to", "csv,ctm", "--missing") == 0
+    assert "labelled 0 recordings" in capsys.readouterr().out
+
+
+def test_an_interruption_says_how_to_go_on(folder, monkeypatch):
+    def write(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phonemes.transcription.outputs.write", write)
+    assert transcribe("talks") == "error: interrupted"
+    assert transcribe("talks", "--to", "csv") == (
+        "error: interrupted; what is written is whole: `--missing` goes on with the rest"
+    )
 
 
 def test_files_are_written_next_to_their_recording(folder):
@@ -135,7 +168,13 @@ def test_silence_may_be_empty(folder):
         (["talks", "--to", "doc"], "--to doc: no such format; expected one or several"),
         (["talks", "--out", "found"], "--out needs --to"),
         (["-", "--to", "csv"], "standard input has no folder to write to; name one with --out"),
-        (["missing.wav"], "there is no recording missing.wav"),
+        (["talks", "--missing"], "--missing needs --to"),
+        (["talks", "missing.wav"], "there is no recording missing.wav"),
+        (
+            ["my", "talks", "--to", "csv"],
+            'there is no recording my; a path with a space needs quotes, "my talks"',
+        ),
+        (["talks/b.flac", "my", "talks"], 'needs quotes, "my talks"'),
         (["."], ". holds no recording"),
         (["talks/b.flac", "--model", "m.safetensors"], "there is no model m.safetensors"),
         (["talks/b.flac", "talks", "--to", "csv"], "would both write talks/b.csv"),
@@ -145,6 +184,7 @@ def test_what_cannot_be_done_is_said_first(folder, arguments, reason):
     if arguments == ["."]:
         for path in (folder / "talks").rglob("*.*"):
             path.unlink()
+    (folder / "my talks").mkdir()
     before = files(folder)
     assert reason in transcribe(*arguments)
     assert files(folder) == before
