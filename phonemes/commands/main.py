@@ -14,6 +14,7 @@ from phonemes.storage.inputs import PARAMS
 COMMANDS = (
     "transcribe",
     "align",
+    "agreement",
     "inspect",
     "plan",
     "recipe",
@@ -29,7 +30,7 @@ COMMANDS = (
 )
 
 
-ANYWHERE = ("transcribe", "align")  # the others work in a project's folder
+ANYWHERE = ("transcribe", "align", "agreement")  # the others work in a project's folder
 PIPELINE = ("dvc", "pandas", "rapidfuzz", "scipy", "sklearn")  # packages of the extra `pipeline`
 
 
@@ -79,8 +80,8 @@ class Subcommands(click.Group):
 def phonemes() -> None:
     """Label recordings, and tools around the pipeline; `dvc repro` runs the pipeline itself.
 
-    transcribe and align work anywhere, the others in the folder of a project, the one with
-    params.yaml.
+    transcribe, align and agreement work anywhere, the others in the folder of a project, the one
+    with params.yaml.
     """
 
 
