@@ -35,6 +35,7 @@ SHOWN = 50  # words that a lexicon lacks, at most
 )
 @options.model
 @options.silence
+@options.ipa
 @click.option("--accept-misfits", is_flag=True, help="Align texts that do not fit all the same.")
 @options.missing
 @options.overwrite
@@ -47,6 +48,7 @@ def align(
     lexicon: Path | None,
     model: str | None,
     silence: str,
+    ipa: bool,
     accept_misfits: bool,
     missing: bool,
     overwrite: bool,
@@ -69,6 +71,8 @@ def align(
     from phonemes.transcription.transcript import Transcript
 
     require_libraries("phonemes align")
+    if ipa and "textgrid" not in formats_of(to):
+        raise InputError("--ipa is for TextGrids; add textgrid to --to")
     found = jobs_of(source, text, to, out, missing, overwrite)
     sounds = [Path(job.sound) for job in found]
     texts = [*texts_of(sounds)] if text is None else [read_text(text)]
@@ -92,7 +96,7 @@ def align(
             transcript = Transcript(
                 phones, len(samples) / recognizer.rate, chosen.name, spoken, track
             )
-            write(job, transcript, samples, recognizer.rate, silence)
+            write(job, transcript, samples, recognizer.rate, silence, ipa)
             seconds += transcript.duration
             count += len(spoken)
     if spelled:

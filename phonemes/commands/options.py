@@ -48,6 +48,7 @@ silence = click.option(
     show_default=True,
     help="Silence as phoneme SIL, or as gaps.",
 )
+ipa = click.option("--ipa", is_flag=True, help="Add a tier of IPA to TextGrids.")
 missing = click.option(
     "--missing", is_flag=True, help="Write only files that are not there; leave the others alone."
 )

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from phonemes.transcription.transcript import Transcript
 
 
-def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "Transcript":
+def labelled(
+    job: "Job", recognizer: "Recognizer", raw: bool, silence: str, ipa: bool
+) -> "Transcript":
     """Transcribe a recording and write its files."""
     import numpy as np
 
@@ -37,7 +39,7 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
             named = str(path) in str(error)
             raise error if named else InputError(f"{job.sound}: {error}") from None
     samples = np.concatenate(held) if held else np.zeros(0, np.float32)
-    write(job, transcript, samples, recognizer.rate, silence)
+    write(job, transcript, samples, recognizer.rate, silence, ipa)
     return transcript
 
 
@@ -51,6 +53,7 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
 @options.out
 @options.model
 @options.silence
+@options.ipa
 @click.option(
     "--raw", is_flag=True, help="The likeliest phoneme of each frame, not smoothed over time."
 )
@@ -63,6 +66,7 @@ def transcribe(
     out: Path | None,
     model: str | None,
     silence: str,
+    ipa: bool,
     raw: bool,
     missing: bool,
     overwrite: bool,
@@ -83,6 +87,8 @@ def transcribe(
     for name, given in (("--out", out is not None), ("--missing", missing)):
         if given and not formats:
             raise InputError(f"{name} needs --to, which says what to write")
+    if ipa and "textgrid" not in formats:
+        raise InputError("--ipa is for TextGrids; add --to textgrid")
     if "-" in sources and formats and out is None:
         raise InputError("standard input has no folder to write to; name one with --out FOLDER")
     found = [*jobs(sources, formats, out)]
@@ -97,7 +103,7 @@ def transcribe(
     with options.progress(found, len(found), formats) as bar:
         for job in bar:
             try:
-                transcript = labelled(job, recognizer, raw, silence)
+                transcript = labelled(job, recognizer, raw, silence, ipa)
             except InputError as error:
                 if not many:
                     raise

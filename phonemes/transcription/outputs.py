@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from phonemes.errors import InputError
 from phonemes.storage.atomic import replacing
-from phonemes.transcription.formats import TEXT, without_silence
+from phonemes.transcription.formats import TEXT, with_ipa, without_silence
 from phonemes.transcription.sound import STDIN, SUFFIXES
 from phonemes.transcription.transcript import Transcript
 
@@ -144,7 +144,12 @@ def kept(
 
 
 def write(
-    job: Job, transcript: Transcript, samples: NDArray[np.float32], rate: int, silence: str
+    job: Job,
+    transcript: Transcript,
+    samples: NDArray[np.float32],
+    rate: int,
+    silence: str,
+    ipa: bool = False,
 ) -> None:
     """Write the files of a recording, each of them whole or not at all.
 
@@ -154,8 +159,10 @@ def write(
         samples: (S,) of the recording, for a page.
         rate: Hz of the samples.
         silence: label, or empty: as gaps between phones.
+        ipa: whether TextGrids have a tier of IPA.
     """
     shown = without_silence(transcript) if silence == "empty" else transcript
+    shown = with_ipa(shown) if ipa else shown
     for name, output in job.outputs.items():
         output.parent.mkdir(parents=True, exist_ok=True)
         if name in TEXT:

@@ -203,6 +203,7 @@ def test_pronunciations_of_ones_own_are_taken(folder):
         ((".", "a.txt"), ". is a folder: its texts lie next to its recordings; leave out a.txt"),
         (("a.wav", "--to", "srt"), "--to srt: no such format"),
         (("a.wav", "--to", ""), "--to names no format"),
+        (("a.wav", "--to", "csv", "--ipa"), "--ipa is for TextGrids; add textgrid to --to"),
         (("a.wav", "--lexicon", "none.dict"), "cannot read the lexicon none.dict"),
         (("a.wav", "--model", "none"), "there is no model none"),
     ],

@@ -142,8 +142,9 @@ def test_what_is_there_is_not_written_over(folder):
         "--out FOLDER"
     )
     assert mine.read_text() == "by hand" and not (folder / "talks/one/a.TextGrid").exists()
-    assert transcribe("talks", "--to", "textgrid", "--overwrite") == 0
+    assert transcribe("talks", "--to", "textgrid", "--overwrite", "--ipa") == 0
     assert mine.read_text().startswith("File type")
+    assert '"ipa"' in mine.read_text()
 
 
 def test_a_folder_goes_on_after_a_bad_file_and_lists_it_at_the_end(folder, capsys):
@@ -169,6 +170,7 @@ def test_silence_may_be_empty(folder):
         (["talks", "--out", "found"], "--out needs --to"),
         (["-", "--to", "csv"], "standard input has no folder to write to; name one with --out"),
         (["talks", "--missing"], "--missing needs --to"),
+        (["talks", "--to", "csv", "--ipa"], "--ipa is for TextGrids; add --to textgrid"),
         (["talks", "missing.wav"], "there is no recording missing.wav"),
         (
             ["my", "talks", "--to", "csv"],
