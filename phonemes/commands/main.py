@@ -2,15 +2,19 @@
 
 import os
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import click
 
-from phonemes.errors import reported
+from phonemes.errors import InputError, reported
+from phonemes.storage.inputs import PARAMS
 
 # each a module here, with a function of that name
 COMMANDS = (
     "transcribe",
     "align",
+    "agreement",
     "inspect",
     "plan",
     "recipe",
@@ -24,6 +28,10 @@ COMMANDS = (
     "export",
     "repair",
 )
+
+
+ANYWHERE = ("transcribe", "align", "agreement")  # the others work in a project's folder
+PIPELINE = ("dvc", "pandas", "rapidfuzz", "scipy", "sklearn")  # packages of the extra `pipeline`
 
 
 class Subcommands(click.Group):
@@ -40,6 +48,28 @@ class Subcommands(click.Group):
         command: click.Command = getattr(import_module(f"phonemes.commands.{name}"), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; an error says what the place or the installation lacks for it.
+
+        Raises:
+            InputError: of the subcommand; or a package of the extra `pipeline` is missing.
+        """
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            package = str(error.name).partition(".")[0]
+            if package not in PIPELINE:
+                raise
+            raise InputError(
+                f"`phonemes {ctx.invoked_subcommand}` needs {package}; run `pip install "
+                "'phonemes[pipeline]'`, in a checkout `pip install -e '.[pipeline]'`"
+            ) from None
+        except InputError as error:
+            place = "the project's folder"
+            if ctx.invoked_subcommand in ANYWHERE or PARAMS.exists() or place in str(error):
+                raise
+            raise InputError(f"{error}; {Path.cwd()} has no {PARAMS}: work in {place}") from None
+
 
 @click.command(
     cls=Subcommands,
@@ -50,8 +80,8 @@ class Subcommands(click.Group):
 def phonemes() -> None:
     """Label recordings, and tools around the pipeline; `dvc repro` runs the pipeline itself.
 
-    transcribe and align work anywhere, the others in the folder of a project, the one with
-    params.yaml.
+    transcribe, align and agreement work anywhere, the others in the folder of a project, the one
+    with params.yaml.
     """
 
 

@@ -104,9 +104,9 @@ def _summary(report: Report) -> Grid:
     hour = 3_600_000 / report.stride  # frames
 
     def column(split: SplitReport) -> list[str]:
-        speakers = _speakers(split)
+        speakers, hours = _speakers(split), split.frames / hour
         return [
-            f"{split.frames / hour:,.2f}",
+            f"{hours:,.2f}" if hours >= 1 else f"{hours:.2g}",
             f"{split.frames:,}",
             f"{len(split.names):,}",
             f"{speakers:,}" if speakers else "unknown",

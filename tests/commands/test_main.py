@@ -1,13 +1,15 @@
 """The command `phonemes`: quick help with an example, and errors of one line."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from helpers import ENVIRONMENT, ROOT
 
-from phonemes.commands.main import COMMANDS
+from phonemes.commands.main import COMMANDS, PIPELINE
 
 pytestmark = pytest.mark.heavy
 
@@ -91,3 +93,17 @@ def test_the_backend_of_a_notebook_that_starts_the_command_does_not_stop_picture
     monkeypatch.setitem(ENVIRONMENT, "MPLBACKEND", backend)
     result = started("-c", f"{SEVERAL}\nimport phonemes.pictures", "[[]]")
     assert result.returncode == 0, result.stderr
+
+
+def test_a_command_of_a_project_says_that_the_folder_is_none(tmp_path):
+    result = started("-m", "phonemes", "summary", folder=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.endswith(
+        f"; {tmp_path} has no params.yaml: work in the project's folder\n"
+    )
+
+
+def test_packages_that_labelling_does_without_are_those_of_the_extra_pipeline():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = [re.split("[<>=]", each)[0] for each in project["optional-dependencies"]["pipeline"]]
+    assert sorted({"scikit-learn": "sklearn"}.get(name, name) for name in names) == [*PIPELINE]

@@ -215,6 +215,11 @@ def _listed(
     """Return the places of recordings from a CSV file with a row for each file or speaker."""
     what = f"corpus.audio.speakers: {audio.speakers}"
     path = contained(corpus / audio.speakers, corpus, what)
+    if not path.exists():
+        raise InputError(
+            f"corpus.audio.split is list, and there is no {path}; write it with the columns "
+            "file,speaker,split, or set corpus.audio.split to share"
+        )
     table = _table(path)
     key = "file" if "file" in table else "speaker"
     if not {key, "split"} <= set(table):
@@ -232,6 +237,7 @@ def _listed(
         raise InputError(
             f"{path}: {len(unlisted)} recordings are not listed ({listing(unlisted)}), "
             f"{len(absent)} rows have no recording ({listing(absent)}); make both agree"
+            + (f", a file by its path below {corpus}" if key == "file" else "")
         )
     found = {}
     for name, subject in subjects.items():
