@@ -22,7 +22,7 @@ help:  ## list the commands
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet -c constraints.txt -e '.[pipeline,synthetic,audio,align,export,search,test,lint,docs]'
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[synthetic,audio,align,export,search,test,lint,docs]'
 	@touch $@
 
 install: $(READY)  ## make a virtual environment with pinned versions

@@ -31,7 +31,6 @@ COMMANDS = (
 
 
 ANYWHERE = ("transcribe", "align", "agreement")  # the others work in a project's folder
-PIPELINE = ("dvc", "pandas", "rapidfuzz", "scipy", "sklearn")  # packages of the extra `pipeline`
 
 
 class Subcommands(click.Group):
@@ -49,21 +48,13 @@ class Subcommands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a subcommand; an error says what the place or the installation lacks for it.
+        """Run a subcommand; an error of a folder that is no project's says so.
 
         Raises:
-            InputError: of the subcommand; or a package of the extra `pipeline` is missing.
+            InputError: of the subcommand.
         """
         try:
             return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            package = str(error.name).partition(".")[0]
-            if package not in PIPELINE:
-                raise
-            raise InputError(
-                f"`phonemes {ctx.invoked_subcommand}` needs {package}; run `pip install "
-                "'phonemes[pipeline]'`, in a checkout `pip install -e '.[pipeline]'`"
-            ) from None
         except InputError as error:
             place = "the project's folder"
             if ctx.invoked_subcommand in ANYWHERE or PARAMS.exists() or place in str(error):

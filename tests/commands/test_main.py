@@ -1,15 +1,13 @@
 """The command `phonemes`: quick help with an example, and errors of one line."""
 
 import json
-import re
 import subprocess
 import sys
-import tomllib
 
 import pytest
 from helpers import ENVIRONMENT, ROOT
 
-from phonemes.commands.main import COMMANDS, PIPELINE
+from phonemes.commands.main import COMMANDS
 
 pytestmark = pytest.mark.heavy
 
@@ -101,9 +99,3 @@ def test_a_command_of_a_project_says_that_the_folder_is_none(tmp_path):
     assert result.stderr.endswith(
         f"; {tmp_path} has no params.yaml: work in the project's folder\n"
     )
-
-
-def test_packages_that_labelling_does_without_are_those_of_the_extra_pipeline():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    names = [re.split("[<>=]", each)[0] for each in project["optional-dependencies"]["pipeline"]]
-    assert sorted({"scikit-learn": "sklearn"}.get(name, name) for name in names) == [*PIPELINE]
