@@ -930,7 +930,7 @@ audio_kinds = {
     ),
     "a TextGrid without recording": (
         lambda: shutil.copy(GRID0, GRID0.with_stem("b")),
-        "1 alignments in data/raw/mine have no recording in data/raw/mine: "
+        "1 alignment in data/raw/mine without recording in data/raw/mine: "
         "train/s0/b.TextGrid; add the recordings or move the alignments out",
     ),
     "alignments that DVC does not watch": (
@@ -970,7 +970,7 @@ audio_kinds = {
     ),
     "a recording in no split": (
         lambda: (RAW / "train").rename(RAW / "other"),
-        "2 recordings are in no folder train, dev (or val) or test: other/s0/a.wav,"
+        "2 recordings in no folder train, dev (or val) or test: other/s0/a.wav,"
         " other/s1/a.wav; move them, or set corpus.audio.split to list or share",
     ),
     "a folder without recordings": (
@@ -1048,13 +1048,11 @@ listed_kinds = {
     ),
     "a list that leaves a speaker out": (
         lambda: replace(LIST, "s2,dev\n", "\n"),
-        "data/raw/mine/speakers.csv: 1 recordings are not listed (s2/a), 0 rows "
-        "have no recording (); make both agree",
+        "data/raw/mine/speakers.csv: 1 recording not listed (s2/a); make both agree",
     ),
     "a list with an absent speaker": (
         lambda: replace(LIST, "s5", "s5,test\ns9"),
-        "data/raw/mine/speakers.csv: 0 recordings are not listed (), 1 rows have no"
-        " recording (s9); make both agree",
+        "data/raw/mine/speakers.csv: 1 row without recording (s9); make both agree",
     ),
     "a list with two places for a speaker": (
         lambda: replace(LIST, "s5", "s0,test\ns5"),
