@@ -16,6 +16,11 @@ def rounded(number: float) -> str:
     return f"{float(f'{number:.{DIGITS}g}'):,.0f}"
 
 
+def percent(share: float, decimals: int = 0) -> str:
+    """Return a share in percent: 12 %."""
+    return f"{100 * share:.{decimals}f} %"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Return rows of cells as lines: the first and the last column to the left, others right."""
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]

@@ -8,6 +8,7 @@ import click
 
 from phonemes.commands import options
 from phonemes.errors import InputError
+from phonemes.wording import counted
 
 if TYPE_CHECKING:
     from phonemes.alignment.lexicon import Lexicon
@@ -66,7 +67,7 @@ def align(
     from phonemes.alignment.dictionary import read_lexicons
     from phonemes.alignment.transcripts import read_text, texts_of
     from phonemes.features.sound import require_libraries
-    from phonemes.transcription.outputs import write
+    from phonemes.transcription.outputs import formats_of, write, written
     from phonemes.transcription.recognizer import choose_model, open_recognizer
     from phonemes.transcription.transcript import Transcript
 
@@ -81,7 +82,7 @@ def align(
     spelled, outcomes = aligner_of(recognizer).align_all(
         sounds, texts, words, accept=accept_misfits
     )
-    failed, seconds, count = [], 0.0, 0
+    failed, seconds, words_found = [], 0.0, 0
     quiet = len(found) < 2 or not sys.stderr.isatty()
     with tqdm(zip(found, outcomes, strict=True), "", len(found), disable=quiet) as bar:
         for job, outcome in bar:
@@ -96,13 +97,16 @@ def align(
             )
             write(job, transcript, samples, recognizer.rate, silence)
             seconds += transcript.duration
-            count += len(spoken)
+            words_found += len(spoken)
     if spelled:
         click.echo(listed(spelled), err=True)
     if len(found) == 1 and failed:
         raise InputError(failed[0])
-    done = len(found) - len(failed)
-    click.echo(f"aligned {done} recordings, {seconds:,.1f} s of sound, {count:,} words: {to}")
+    done = counted(len(found) - len(failed), "recording")
+    click.echo(
+        f"aligned {done}, {seconds:,.1f} s of sound, {counted(words_found, 'word')}: "
+        f"{written(found, formats_of(to), out)}"
+    )
     if failed:
         lines = "".join(f"\n  {line}" for line in failed)
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:{lines}")

@@ -25,6 +25,7 @@ class AutoOrCount(click.ParamType):
 out = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
     help="Folder to write to. Without: next to the recording.",
 )
 model = click.option(

@@ -139,10 +139,10 @@ def unfinished() -> list[Path]:
 
 @click.command(epilog="Example: phonemes repair && dvc repro")
 def repair() -> None:
-    """Remove what DVC was killed while writing, so that `dvc repro` goes on.
+    """Remove what DVC was killed while writing.
 
-    Leaves alone what somebody is writing just now, and keeps what DVC refuses for another
-    reason, such as an unfinished merge. Nothing that was computed is lost.
+    After that `dvc repro` goes on. Leaves alone what somebody is writing just now, and keeps what
+    DVC refuses for another reason, such as an unfinished merge. Nothing that was computed is lost.
     """
     if found := unfinished():
         time.sleep(WAIT)

@@ -216,10 +216,10 @@ def read_interval(split: str) -> Interval | None:
 
 @click.command(epilog="Example: dvc repro && phonemes summary")
 def summary() -> None:
-    """Print the scores here, and whether they and the model are those of the last commit.
+    """Print the scores here, and whether they are the last commit's.
 
-    Says by how much they differ and why: code, data or parameters, or rounding. `phonemes
-    report HEAD workspace` has the differences in detail.
+    And whether the model is. Says by how much they differ and why: code, data or parameters, or
+    rounding. `phonemes report HEAD workspace` has the differences in detail.
     """
     here = read_state(text_here(LOCK), text_here(SCORES), "workspace")
     if not here.scores:

@@ -8,6 +8,7 @@ import click
 
 from phonemes.commands import options
 from phonemes.errors import InputError
+from phonemes.wording import counted
 
 if TYPE_CHECKING:
     from phonemes.transcription.outputs import Job
@@ -67,16 +68,18 @@ def transcribe(
     overwrite: bool,
     device: str,
 ) -> None:
-    """Find the phonemes of recordings, with start, end and confidence.
+    """Find the phonemes of recordings, and when they are spoken.
 
     Takes wav, flac, mp3, ogg and NIST sphere of any rate and number of channels, folders of
-    them, and - for standard input: sox call.sph -t wav - | phonemes transcribe -
-    A folder goes on after a file that cannot be read, and lists those at the end.
+    them, and - for standard input. A folder goes on after a file that cannot be read, and lists
+    those at the end.
+
+    sox call.sph -t wav - | phonemes transcribe -
     """
     from tqdm import tqdm
 
     from phonemes.features.sound import require_libraries
-    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing
+    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing, written
     from phonemes.transcription.recognizer import choose_model, open_recognizer
 
     require_libraries("phonemes transcribe")
@@ -106,8 +109,7 @@ def transcribe(
                 bar.clear()
                 click.echo(f"{job.sound}\n{transcript}\n" if many else str(transcript))
     if formats:
-        done = len(found) - len(failed)
-        what = f"{done} recording" + "s" * (done != 1)
-        click.echo(f"labelled {what}, {seconds:,.1f} s of sound: {', '.join(formats)}")
+        done = counted(len(found) - len(failed), "recording")
+        click.echo(f"labelled {done}, {seconds:,.1f} s of sound: {written(found, formats, out)}")
     if failed:
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:\n" + "\n".join(failed))

@@ -91,3 +91,8 @@ def test_the_backend_of_a_notebook_that_starts_the_command_does_not_stop_picture
     monkeypatch.setitem(ENVIRONMENT, "MPLBACKEND", backend)
     result = started("-c", f"{SEVERAL}\nimport phonemes.pictures", "[[]]")
     assert result.returncode == 0, result.stderr
+
+
+def test_what_a_subcommand_does_is_said_whole_in_the_list(helped):
+    listed = helped[""][1].partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line for line in listed if line.endswith("...")] == []

@@ -21,7 +21,7 @@ from phonemes.pages.report.findings import Finding
 from phonemes.pages.report.matrix import Matrix, counts_of, difference_matrix
 from phonemes.pages.report.one import SCORE_NAMES, TOOLS, about, curves, records, shown, warnings
 from phonemes.pages.report.run import Run
-from phonemes.pages.report.text import counted, number, signed
+from phonemes.pages.report.text import number, signed, signed_count
 
 MOST_PHONEMES = 10  # better ones, and worse ones
 MOST_SPEAKERS = 20  # that changed most
@@ -69,7 +69,7 @@ def comparison(before: Run, after: Run) -> str:
         tables=tables(before, after),
         calibration=reliability(before, after),
         curves=curves([before, after]),
-        counted=counted,
+        signed_count=signed_count,
         **TOOLS,
     )
 
