@@ -110,10 +110,12 @@ def verdict(found: Paired, score: str, before: str, after: str) -> str:
     if found.units == 1:
         one = found.kind.removesuffix("s")
         return f"{start}, as far as one {one} tells: {signed(found.value)}."
+    certain = found.better in (0, found.units)  # then every sample has the same sign
+    improvement = "" if certain else f"; probability of improvement {number(found.improvement)}"
     return (
         f"{start}: {signed(found.value)}, 95 % interval {signed(found.low)} to "
         f"{signed(found.high)} over {found.units} {found.kind}. {after} is better for "
-        f"{found.better} of them; probability of improvement {number(found.improvement)}."
+        f"{found.better} of them{improvement}."
     )
 
 
