@@ -137,7 +137,8 @@ def write(
             from phonemes.transcription.picture import png  # not above: matplotlib
 
             assert transcript.track is not None
-            content = png(shown.phones, transcript.duration, transcript.track, job.name)
+            tiers = shown.phones, shown.words
+            content = png(tiers, transcript.duration, transcript.track, job.name)
         else:
             content = _page(job, transcript, samples, rate).encode()
         with replacing(output) as partial:

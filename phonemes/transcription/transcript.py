@@ -43,4 +43,4 @@ class Transcript:
             return None
         from phonemes.transcription.picture import png  # not above: matplotlib
 
-        return png(self.phones, self.duration, self.track)
+        return png((self.phones, self.words), self.duration, self.track)
