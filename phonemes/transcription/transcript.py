@@ -24,7 +24,7 @@ class Transcript:
 
     def __str__(self) -> str:
         """Return a table for a terminal, a phoneme a line."""
-        lines = [f"{'start':>9} {'end':>9}  {'phoneme':<8} confidence"]
+        lines = [f"{'start, s':>9} {'end, s':>9}  {'phoneme':<8} confidence"]
         lines += [
             f"{phone.start:9.3f} {phone.end:9.3f}  {phone.label:<8} {phone.confidence:10.2f}"
             for phone in self.phones
