@@ -60,7 +60,7 @@ recipe: $(READY)  ## run a named recipe: make recipe NAME=course
 rate: $(READY)  ## find a learning rate for params.yaml: the loss over rising rates, as a page
 	$(PY) -m phonemes rate
 	$(PY) -m dvc plots show metrics/rate.csv --template rate -x lr -y smoothed \
-		--title "Learning-rate range test" --x-label "learning rate" --y-label "nats per frame"
+		--title "Learning-rate range test: each step, and smoothed" --x-label "learning rate" --y-label "nats per frame"
 
 docs: $(READY)  ## the documentation as a site, build/site/index.html; a broken link is an error
 	$(PY) -m docs.generate

@@ -4,9 +4,6 @@ The sources are the Markdown files of the repository in their own places, so tha
 two of them is the same on GitHub and on the site, and is checked when the site is built.
 """
 
-from pygments.lexers import TextLexer
-from sphinx.highlighting import lexers
-
 project = "Phonemes"
 author = copyright = "the authors of Phonemes"
 extensions = ["myst_nb"]  # Markdown and notebooks
@@ -21,11 +18,11 @@ root_doc = "docs/index"
 myst_heading_anchors = 6  # each heading can be linked to, by the name that GitHub gives it
 nb_execution_mode = "off"  # a notebook's outputs are those in the file; a test compares them
 
-lexers["mermaid"] = TextLexer()  # GitHub draws these charts; here they are text
-
 html_theme = "furo"  # loads nothing from elsewhere
 html_title = "Phonemes"
 html_additional_pages = {"index": "start.html"}
+html_static_path = ["site/static"]
+html_css_files = ["wide.css"]
 templates_path = ["site"]
 html_copy_source = False
 html_show_sphinx = False

@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 LOWER = "lower train.batch_size, model.hidden or data.k"
+MADE_ANEW = "run `phonemes repair --cache`, then `dvc repro`"  # what a stage wrote, if damaged
 # libraries say it in words: torch as RuntimeError, pandas as ParserError, Praat as PraatError
 _NO_MEMORY = re.compile(
     "out of memory|not enough memory|(can't|cannot|unable to) allocate|ALLOC_FAILED", re.IGNORECASE

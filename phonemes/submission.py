@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from phonemes.errors import InputError, did_you_mean, raise_true_cause
 from phonemes.inventory import comparable
 from phonemes.storage.layout import Spelling
+from phonemes.wording import counted, percent
 
 LONGEST = 1_000  # bytes of a line
 SHOWN = 40  # characters of a wrong text in a message
@@ -104,8 +105,7 @@ class _Found:
 
     def _row(self, number: int, cells: list[str]) -> None:
         if len(cells) != 2:
-            columns = f"{len(cells)} column{'s' * (len(cells) != 1)}"
-            self.problem("header", number, f"{columns}, expected 2")
+            self.problem("header", number, f"{counted(len(cells), 'column')}, expected 2")
         else:
             if cells[0] != str(self.rows):
                 self.problem("ids", number, f"id {_shown(cells[:1])}, expected {self.rows}")
@@ -179,8 +179,8 @@ def _content(found: _Found, expected: Expected) -> Check:
             off = np.abs(given - trained).argmax()
             what = (
                 f"labels unlike the training set's, distance {distance:.2f}; above all "
-                f"{name(off)}, {given[off]:.1%} here and {trained[off]:.1%} there; look at the "
-                "scores of dev"
+                f"{name(off)}, {percent(given[off], 1)} here and {percent(trained[off], 1)} there; "
+                "look at the scores of dev"
             )
         case _:
             near = f"labels as in the training set, distance {distance:.2f}"

@@ -10,6 +10,7 @@ from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import CONTEXT, CORPUS, SPLITS, WINDOW
 from phonemes.storage.read import read_lengths
+from phonemes.wording import counted, rounded
 from stages import run
 
 
@@ -28,8 +29,8 @@ def main(params: Params, outputs: Outputs) -> None:
     window.write_text(json.dumps(facts, indent=2) + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
     print(
-        f"k = {k}: windows of {2 * k + 1} frames, {milliseconds:g} ms; "
-        f"{starts.itemsize} bytes a frame, {count / seconds:,.0f} frames/s"
+        f"k = {k}: windows of {counted(2 * k + 1, 'frame')}, {milliseconds:g} ms, by an index of "
+        f"{starts.itemsize} bytes a frame; {rounded(count / seconds)} frames/s"
     )
 
 

@@ -7,11 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phonemes.corpus.pack import write_corpus
+from phonemes.corpus.pack import SplitSummary, write_corpus
 from phonemes.corpus.source import Source
 from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import CORPUS, DESCRIPTION
+from phonemes.wording import aligned, rounded
 from stages import run
 
 if TYPE_CHECKING:
@@ -59,6 +60,16 @@ def aligner(params: Params) -> "Align":
     return partial(aligner_of(recognizer, stress).align_all, lexicon=read_lexicons(None))
 
 
+def table(summaries: dict[str, SplitSummary]) -> str:
+    """Return a row for each split, under a heading."""
+    rows = [("", "frames", "utterances", "speakers", "labels")]
+    for split, summary in summaries.items():
+        speakers = f"{summary.speakers:,}" if summary.speakers else "unknown"
+        labels = "yes" if summary.labelled else "none"
+        rows.append((split, f"{summary.frames:,}", f"{summary.utterances:,}", speakers, labels))
+    return aligned(rows)
+
+
 def main(params: Params, outputs: Outputs) -> None:
     """Write the packed corpus, all of it or nothing."""
     started, folder = time.perf_counter(), outputs.folder(CORPUS)
@@ -71,16 +82,12 @@ def main(params: Params, outputs: Outputs) -> None:
     description = json.dumps(facts, indent=2)
     (folder / DESCRIPTION.name).write_text(description + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
-    for split, summary in summaries.items():
-        print(
-            f"{split}: {summary.frames:,} frames of {summary.bands} in {summary.utterances:,} "
-            f"utterances, {summary.speakers or 'unknown'} speakers, "
-            f"{'labelled' if summary.labelled else 'without labels'}"
-        )
+    print(table(summaries))
     for note in source.notes():
         print(note)
-    frames = sum(summary.frames for summary in summaries.values())
-    print(f"{len(source.phonemes)} phonemes; {frames / seconds:,.0f} frames/s")
+    bands = summaries["train"].bands
+    rate = sum(summary.frames for summary in summaries.values()) / seconds
+    print(f"{len(source.phonemes)} phonemes, {bands} bands a frame; {rounded(rate)} frames/s")
 
 
 if __name__ == "__main__":

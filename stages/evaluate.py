@@ -125,11 +125,12 @@ def summary(name: str, found: Evaluation) -> str:
     value, low, high = found.scores["accuracy"]
     kind = found.units.kind if found.units.number > 1 else found.units.kind.removesuffix("s")
     units = f"{found.units.number:,} {kind}"
-    interval = f"no interval: {units}" if np.isnan(low) else f"{low:.4f} to {high:.4f}; {units}"
+    interval = f"95 % {low:.4f} to {high:.4f}; {units}"
     return (
-        f"{name}: accuracy {value:.4f} ({interval}), "
+        f"{name + ':':<6}accuracy {value:.4f} "
+        f"({f'no interval: {units}' if np.isnan(low) else interval}), "
         f"macro F1 {found.scores['macro_f1'].value:.4f}, "
-        f"cross-entropy {found.scores['cross_entropy'].value:.4f}"
+        f"cross-entropy {found.scores['cross_entropy'].value:.4f} nats"
     )
 
 
@@ -153,6 +154,7 @@ def main(params: Params, outputs: Outputs) -> None:
     for name, each in found.items():
         write_tables(tables / name, each.tables)
         print(summary(name, each))
+    print("next: phonemes report writes a page about the errors")
     save_predictions(tables / "dev" / FRAME_PREDICTIONS, found["dev"].predictions)
     scores.write_text(text, "utf-8", newline="\n")
 

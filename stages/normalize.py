@@ -13,7 +13,15 @@ from phonemes.storage.frames import FORMS, append_scales
 from phonemes.storage.layout import CORPUS, NORMALIZATION, NORMALIZED, SPLITS, STATISTICS
 from phonemes.storage.npy import NpyAppender
 from phonemes.storage.read import read_frames, read_lengths, read_utterances
+from phonemes.wording import rounded
 from stages import run
+
+NORMALIZED_OVER = {
+    "utterance": "normalized over each utterance",
+    "speaker": "normalized over each speaker",
+    "corpus": "normalized over the training set",
+    "none": "not normalized",
+}
 
 
 def main(params: Params, outputs: Outputs) -> None:
@@ -42,8 +50,8 @@ def main(params: Params, outputs: Outputs) -> None:
     (folder / NORMALIZATION.name).write_text(section + "\n", "utf-8", newline="\n")
     seconds = time.perf_counter() - started
     print(
-        f"normalized over {over}: {count:,} frames as {params.normalize.storage}, "
-        f"{count / seconds:,.0f} frames/s"
+        f"{NORMALIZED_OVER[over]}: {count:,} frames as {params.normalize.storage}; "
+        f"{rounded(count / seconds)} frames/s"
     )
 
 

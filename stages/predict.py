@@ -11,6 +11,7 @@ from phonemes.params import Params
 from phonemes.storage.atomic import Outputs
 from phonemes.storage.layout import CORPUS, MODEL, PREDICTIONS
 from phonemes.storage.read import read_header, read_phonemes, read_split_with_lengths
+from phonemes.wording import counted
 from stages import run
 
 
@@ -36,7 +37,8 @@ def main(params: Params, outputs: Outputs) -> None:
         labels = np.array(here.spelling.phonemes)[labels]
     table = pd.DataFrame(dict(zip(header, (np.arange(len(labels)), labels), strict=True)))
     table.to_csv(path, index=False, lineterminator="\n")
-    print(f"{PREDICTIONS}: {len(table):,} rows, labels are {'phonemes' if as_text else 'integers'}")
+    kind = "phonemes" if as_text else "integers"
+    print(f"{PREDICTIONS}: {counted(len(table), 'row')}, labels are {kind}; next: phonemes check")
 
 
 if __name__ == "__main__":

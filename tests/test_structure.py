@@ -18,10 +18,10 @@ CODE = {  # what a stage depends on besides its own module and SHARED
     "corpus": [  # most of it for corpus.audio.transcripts: align
         "phonemes/corpus", "phonemes/features", "phonemes/inventory.py", "phonemes/alignment",
         "phonemes/transcription", "phonemes/english", "phonemes/decoding", "phonemes/inference",
-        "phonemes/model", "phonemes/normalize.py", "phonemes/context.py",
+        "phonemes/model", "phonemes/normalize.py", "phonemes/context.py", "phonemes/wording.py",
     ],
-    "normalize": ["phonemes/normalize.py"],
-    "context": ["phonemes/context.py"],
+    "normalize": ["phonemes/normalize.py", "phonemes/wording.py"],
+    "context": ["phonemes/context.py", "phonemes/wording.py"],
     "train": [
         "phonemes/context.py", "phonemes/model", "phonemes/inference", "phonemes/training",
         "phonemes/distributed",
@@ -31,7 +31,8 @@ CODE = {  # what a stage depends on besides its own module and SHARED
         "phonemes/scoring", "phonemes/inventory.py",
     ],
     "predict": [
-        "phonemes/context.py", "phonemes/model", "phonemes/inference", "phonemes/decoding"
+        "phonemes/context.py", "phonemes/model", "phonemes/inference", "phonemes/decoding",
+        "phonemes/wording.py",
     ],
 }  # fmt: skip
 RERUNS = {  # after one edit of a module
@@ -40,6 +41,7 @@ RERUNS = {  # after one edit of a module
     "phonemes/errors.py": STAGES,
     "phonemes/schema.py": STAGES,
     "phonemes/storage/read.py": STAGES,
+    "phonemes/wording.py": ["corpus", "normalize", "context", "predict"],
     "phonemes/params.py": [],
     "phonemes/__init__.py": [],
     "phonemes/__main__.py": [],

@@ -156,7 +156,7 @@ def test_labels_far_from_those_of_the_training_set_are_a_warning(checked):
     checks = checked("id,label\n0,B\n1,AA\n2,B\n3,B\n")  # 0, 1/4 and 3/4 for 1/2, 1/4 and 1/4
     assert checks["content"] == (
         WARN,
-        "labels unlike the training set's, distance 0.50; above all [SIL], 0.0% here and 50.0% "
+        "labels unlike the training set's, distance 0.50; above all [SIL], 0.0 % here and 50.0 % "
         "there; look at the scores of dev",
     )
     near = checked("id,label\n0,B\n1,AA\n2,[SIL]\n3,B\n")  # 1/4, 1/4, 1/2

@@ -5,4 +5,5 @@ BLUE, ORANGE, GREEN, RED, SKY, PINK, YELLOW = (
 )
 GREY, LIGHT, DARK = "#999999", "#dddddd", "#333333"
 CYCLE = (BLUE, ORANGE, GREEN, PINK, SKY, RED)
+DEEP = {BLUE, GREEN, RED, DARK}  # on which white is read
 MAP = "cividis"  # for values: the same to all in light and dark

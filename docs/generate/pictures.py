@@ -1,4 +1,4 @@
-"""The pictures of docs/how_it_works.md, each drawn from what the code computes."""
+"""The pictures of the documentation, each drawn from what the code computes or dvc.yaml says."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from docs.generate import speech, training, windows
+from docs.generate import speech, stages, training, windows
 from phonemes.pictures import STYLE
 
 FOLDER = Path(__file__).parents[1] / "pictures"
@@ -21,6 +21,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "smoothing": speech.smoothing,
     "step": training.fused_step,
     "streaming": training.streamed_blocks,
+    "stages": stages.flow,
 }
 SVG = STYLE | {
     "svg.fonttype": "none",  # text stays text

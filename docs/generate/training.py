@@ -125,8 +125,7 @@ def fused_step() -> Figure:
     for number, work in enumerate(steps):
         parallel = work.aside and number + 1 < len(steps) and not steps[number + 1].aside
         place = (5.3 if work.aside else 0, -row)
-        ink = DARK if work.kind in ("kernel",) else "white"
-        box(axes, place, (5, 0.8), colours[work.kind], work.what, ink)
+        box(axes, place, (5, 0.8), colours[work.kind], work.what)
         if work.aside:
             axes.annotate("", (5.3, 0.4 - row), (5.0, 0.9 - row),
                           arrowprops={"arrowstyle": "->", "color": DARK})  # fmt: skip

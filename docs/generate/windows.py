@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from docs.generate.colours import BLUE, CYCLE, DARK, GREY, LIGHT, MAP, ORANGE
+from docs.generate.colours import BLUE, CYCLE, DARK, DEEP, GREY, LIGHT, MAP, ORANGE
 from docs.generate.speech import english, frames_of
 from docs.generate.voices import RATE, phones_at, sentence
 from phonemes.context import pad, window_starts
@@ -25,12 +25,15 @@ def box(
     size: tuple[float, float],
     colour: str,
     text: str = "",
-    ink: str = "white",
 ) -> None:
-    """Draw a filled box with its lower left corner at `place`, and a text in it."""
+    """Draw a filled box with its lower left corner at `place`, and a text in it.
+
+    The text is white or dark, whichever is easier to read.
+    """
     axes.add_patch(Rectangle(place, *size, facecolor=colour, edgecolor="white", linewidth=1))
     if text:
         middle = place[0] + size[0] / 2, place[1] + size[1] / 2
+        ink = "white" if colour in DEEP else DARK
         axes.text(*middle, text, color=ink, ha="center", va="center", fontsize=8)
 
 
@@ -56,7 +59,7 @@ def frames() -> Figure:
     for number, (time, label) in enumerate(zip(times, labels, strict=True)):
         start = 1000 * number * stride / RATE
         colour = CYCLE[[*dict.fromkeys(labels)].index(label)]
-        box(lower, (start, -number), (1000 * width / RATE, 0.8), LIGHT, f"{number}", DARK)
+        box(lower, (start, -number), (1000 * width / RATE, 0.8), LIGHT, f"{number}")
         lower.plot([1000 * time] * 2, [-number, -number + 0.8], color=colour, linewidth=2)
         lower.text(1000 * (number * stride + width) / RATE + 1, -number + 0.4, label,
                    color=colour, va="center", weight="bold")  # fmt: skip
@@ -82,8 +85,8 @@ def context() -> Figure:
         ends = lengths.cumsum()
         for place, number in enumerate(rows):
             colour = CYCLE[int(np.searchsorted(ends, number))] if number else LIGHT
-            box(axes, (place, 1), (1, 1), colour, str(number - 1) if number else "0",
-                "white" if place in own else DARK)  # fmt: skip
+            text = str(number - 1) if number else "0"
+            box(axes, (place, 1), (1, 1), colour if place in own else LIGHT, text)
         for frame, start in enumerate(starts):
             colour = CYCLE[int(np.searchsorted(ends, frame, side="right"))]
             box(axes, (start, -frame - 0.6), (2 * k + 1, 0.7), LIGHT)

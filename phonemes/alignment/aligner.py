@@ -64,7 +64,9 @@ class Aligner(NamedTuple):
         while batch := [*islice(parts, BATCH)]:
             found += zip(batch, network.log_posteriors(batch), strict=True)
         frames, posteriors = map(np.concatenate, zip(*found, strict=True))
-        return Track(network.start, network.stride, frames, posteriors, network.phonemes)
+        return Track(
+            network.start, network.stride, frames, posteriors, network.phonemes, network.bands
+        )
 
     def align_all(
         self,

@@ -8,6 +8,7 @@ import click
 
 from phonemes.commands import options
 from phonemes.errors import InputError
+from phonemes.wording import counted
 
 if TYPE_CHECKING:
     from phonemes.alignment.lexicon import Lexicon
@@ -83,7 +84,7 @@ def align(
     spelled, outcomes = aligner_of(recognizer).align_all(
         sounds, texts, words, accept=accept_misfits
     )
-    failed, seconds, count = [], 0.0, 0
+    failed, seconds, words_found = [], 0.0, 0
     pairs = zip(found, outcomes, strict=True)
     with options.progress(pairs, len(found), [to]) as bar:
         for job, outcome in bar:
@@ -98,13 +99,14 @@ def align(
             )
             write(job, transcript, samples, recognizer.rate, silence, ipa)
             seconds += transcript.duration
-            count += len(spoken)
+            words_found += len(spoken)
     if spelled:
         click.echo(listed(spelled), err=True)
     if len(found) == 1 and failed:
         raise InputError(failed[0])
     done = len(found) - len(failed)
-    click.echo(options.done(f"aligned {count:,} words of", done, seconds, formats_of(to), out))
+    what = f"aligned {counted(words_found, 'word')} of"
+    click.echo(options.done(what, found, done, seconds, formats_of(to), out))
     if failed:
         lines = "".join(f"\n  {line}" for line in failed)
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:{lines}")

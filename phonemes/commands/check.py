@@ -1,6 +1,7 @@
 """`phonemes check`: what is wrong with predictions before they are uploaded; model metadata."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,12 +71,14 @@ def check_size(parameters: int, most: int) -> Check:
 @click.option(
     "--metadata",
     type=click.Path(path_type=Path),
+    metavar="FILE",
     help="Write parameter_count and model_architecture of the trained model to this JSON file.",
 )
 def check(predictions: Path, metadata: Path | None) -> None:
-    """Check PREDICTIONS, predictions.csv if not given, before uploading them.
+    """Check predictions before you upload them.
 
-    Prints a line for each check, and ends with exit code 1 if any fails.
+    PREDICTIONS is predictions.csv if not given. Prints a line for each check, and ends with exit
+    code 1 if any fails.
     """
     from phonemes.params import load
 
@@ -92,8 +95,11 @@ def check(predictions: Path, metadata: Path | None) -> None:
     click.echo(table(("", "", ""), rows))
     if metadata:
         click.echo(f"{metadata} is written")
-    if failed := sum(each.result == FAIL for each in checks):
+    results = Counter(each.result for each in checks)
+    if failed := results[FAIL]:
         raise InputError(
             f"{failed} of {len(checks)} checks failed; do not upload {predictions}: "
             f"`dvc repro predict` writes {PREDICTIONS} again"
         )
+    next_step = "look at the warnings before you upload" if results[WARN] else "you can upload"
+    click.echo(f"no check failed; next: {next_step} {predictions}")

@@ -58,8 +58,9 @@ def report(shown: list[dict[str, Any]]) -> str:
 
 @click.command(epilog="Example: dvc exp run -S train.lr=1e-3 && phonemes compare")
 def compare() -> None:
-    """Print the accuracies of the commit's experiments and what each changed.
+    """Print the accuracies of the commit's experiments.
 
-    The most accurate on dev comes first. `dvc exp show` has every parameter and metric.
+    And what each of them changed. The most accurate on dev comes first. `dvc exp show` has every
+    parameter and metric.
     """
     click.echo(report(show()))

@@ -33,7 +33,10 @@ def show() -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
     shown = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if shown.returncode:
-        raise InputError(f"`dvc exp show` failed: {shown.stderr.strip()}")
+        raise InputError(
+            f"`dvc exp show` failed: {shown.stderr.strip()}; try again, if an experiment was being "
+            "started or ended"
+        )
     try:
         return json.loads(shown.stdout)
     except ValueError as error:

@@ -13,20 +13,27 @@ SUFFIX = ".onnx"
 
 @click.command(epilog="Example: phonemes export --out english.onnx")
 @click.option(
-    "--model", type=click.Path(path_type=Path), default=MODEL, show_default=True, help="To export."
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    default=MODEL,
+    show_default=True,
+    help="To export.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
+    metavar="FILE",
     default=Path("model.onnx"),
     show_default=True,
     help="File to write; an older one is replaced.",
 )
 def export(model: Path, out: Path) -> None:
-    """Write a trained model as one ONNX file, from samples to log posteriors of phonemes.
+    """Write a trained model as one ONNX file.
 
-    Features, normalization and all networks are in it, and what its user must know is in its
-    metadata; docs/export.md describes it. It is compared with torch before it is written.
+    The file takes samples and gives log posteriors of phonemes. Features, normalization and all
+    networks are in it, and what its user must know is in its metadata; docs/export.md describes
+    it. It is compared with torch before it is written.
     """
     if out.suffix != SUFFIX or out.is_dir():
         raise InputError(f"--out is {out}; expected the name of a file that ends with {SUFFIX}")

@@ -65,6 +65,7 @@ def _report(corpus: "Corpus", stride: float, values: Path | None) -> None:
         with replacing(values) as path:
             text = json.dumps(as_json(report, normalized), indent=2, allow_nan=False)
             path.write_text(text + "\n", "utf-8", newline="\n")
+        click.echo(f"{values}: all of this as JSON")
 
 
 def _draw(corpus: "Corpus", stride: float, utterance: str | None, picture: Path) -> None:

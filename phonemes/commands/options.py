@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phonemes.errors import InputError
+from phonemes.wording import counted
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+
+    from phonemes.transcription.outputs import Job
 
 FORMATS = "textgrid, csv, json, ctm, mlf, png, html; several with commas."
 
@@ -33,6 +36,7 @@ class AutoOrCount(click.ParamType):
 out = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
     help="Folder to write to. Without: next to the recording.",
 )
 model = click.option(
@@ -81,8 +85,16 @@ def progress(
         raise InputError(f"interrupted{how * bool(formats and total > 1)}") from None
 
 
-def done(verb: str, count: int, seconds: float, formats: Sequence[str], out: Path | None) -> str:
-    """Return what was done with recordings, and where their files are."""
-    what = f"{verb} {count} recording{'s' * (count != 1)}, {seconds:,.1f} s of sound: "
-    where = f"in {out}" if out else "next to the recording" + "s" * (count != 1)
-    return f"{what}{', '.join(formats)} {where}"
+def done(
+    verb: str,
+    found: "Sequence[Job]",
+    count: int,
+    seconds: float,
+    formats: Sequence[str],
+    out: Path | None,
+) -> str:
+    """Return what was done with `count` of the recordings that were found, and what was written."""
+    from phonemes.transcription.outputs import written
+
+    recordings = counted(count, "recording")
+    return f"{verb} {recordings}, {seconds:,.1f} s of sound: {written(found, formats, out)}"

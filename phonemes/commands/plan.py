@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from phonemes.commands.terminal import bad, heading, table
+from phonemes.wording import counted
 
 if TYPE_CHECKING:
     from phonemes.params import Params
@@ -157,13 +158,15 @@ def _costs(params: "Params", corpus: Corpus) -> dict[str, Any]:
 def rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the facts, but for the layers, as rows of a table: a name and a text."""
     window, training = known["window"], known.get("training_set")
-    covered = f"{window['frames']} frames, {window['ms']:g} ms"
+    covered = f"{counted(window['frames'], 'frame')}, {window['ms']:g} ms"
     found = []
     if training:
         covered += f", {window['phones']:.1f} phonemes on average"
-        corpus = f"{training['frames']:,} frames of {training['bands']} bands"
-        corpus += f" in {training['utterances']:,} utterances"
-        corpus += f", {training['speakers'] or 'unknown'} speakers, {training['phonemes']} phonemes"
+        corpus = f"{counted(training['frames'], 'frame')} of {training['bands']} bands"
+        speakers = training["speakers"]
+        corpus += f" in {counted(training['utterances'], 'utterance')} of "
+        corpus += counted(speakers, "speaker") if speakers else "unknown speakers"
+        corpus += f", {training['phonemes']} phonemes"
         found = [("training set", corpus)]
     found += [("window", f"k = {window['k']}: {covered}")]
     if "parameters" in known:
@@ -188,14 +191,15 @@ def _cost_rows(known: dict[str, Any]) -> list[tuple[str, str]]:
     whole = 2 * largest > known["training_set"]["frames"]
     how = "as large as the training set allows" if whole else "computed from this memory"
     too_large = "" if known["batch_fits"] else bad(f"; {batch:,} is too large")
-    steps = f"{known['steps_per_epoch']:,} of {batch:,} frames an epoch, {known['epochs']:,} epochs"
+    steps = f"{known['steps_per_epoch']:,} of {batch:,} frames an epoch, "
+    steps += counted(known["epochs"], "epoch")
     memory = f"a step {_size(known['step_bytes'])}, all frames {_size(known['frames_bytes'])}"
     epoch, run = (_duration(known[f"{part}_seconds"]) for part in ("epoch", "run"))
     one = " on one GPU" * known["device"].startswith("cuda")
     return [
         ("device", f"{known['device']}, {known['precision']}"),
         ("steps", steps),
-        ("memory", f"{memory}; free are {_size(known['free_bytes'])}"),
+        ("memory", f"{memory}; {_size(known['free_bytes'])} are free"),
         ("largest batch", f"{fitting}, {how}{too_large}"),
         ("time", f"an epoch {epoch}, all training {run}{one}; measured, a few steps and dev once"),
     ]
@@ -213,13 +217,13 @@ def layers(network: dict[str, Any]) -> list[str]:
 def _size(count: int) -> str:
     """Return a number of bytes for a person."""
     size, unit = (count / 2**30, "GiB") if count >= 2**30 else (count / 2**20, "MiB")
-    return f"{size:,.{0 if size >= 100 else 1}f} {unit}"
+    return f"{size:,.{0 if size >= 10 else 1}f} {unit}"
 
 
 def _duration(seconds: float) -> str:
     """Return a time for a person."""
     if seconds < 100:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
 
 
@@ -246,3 +250,5 @@ def plan(as_json: bool) -> None:
         if "networks" not in known:
             unknown = f"the network, its parameters, {unknown}"
         click.echo(f"\n{known['missing']}: {TO_PACK} {unknown}")
+    elif known["batch_fits"]:
+        click.echo("\nnext: dvc repro")

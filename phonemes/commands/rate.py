@@ -2,6 +2,8 @@
 
 import click
 
+from phonemes.wording import percent
+
 LOWEST, HIGHEST, STEPS = 1e-5, 10.0, 300
 
 
@@ -55,8 +57,8 @@ def rate() -> None:
     if len(points) < STEPS:
         click.echo(f"stopped at {points[-1].lr:.2g}, where the training diverges")
     click.echo(
-        f"the smoothed loss falls fastest at {suggested.fastest:.2g}; {FALLEN:.0%} of its fall is "
-        f"over at {suggested.fallen:.2g}\n"
+        f"the smoothed loss falls fastest at {suggested.fastest:.2g}; {percent(FALLEN)} of its "
+        f"fall is over at {suggested.fallen:.2g}\n"
         f"suggested train.lr: {suggested.lr:.2g}, the geometric mean of both; "
         f"params.yaml has {params.train.lr:g}\n"
         f"to try it:  dvc exp run -S train.lr={suggested.lr:.2g}"

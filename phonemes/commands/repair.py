@@ -5,14 +5,18 @@ in its run cache before its content. Killed between the two, it refuses to run f
 Nothing is lost with what is removed: results are in DVC's cache, and locks of a dead process
 mean nothing. What DVC refuses for another reason, as a merge that waits for its user or the
 file of a newer DVC, is kept, with a line that says what to do. `make reproduce` begins with it.
+
+DVC takes what is in its cache for whole. A copy there that was damaged, by a disk or a download,
+comes back with every `dvc repro` until it is removed; `--cache` finds it by its digest.
 """
 
 import codecs
+import hashlib
 import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -21,6 +25,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import YAMLError
 
 from phonemes.errors import InputError
+from phonemes.wording import counted
 
 WAIT = 1.0  # s, far longer than DVC needs to write either
 LOCK, RWLOCK = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
@@ -122,27 +127,76 @@ def problem(path: Path) -> str | None:
     return why(text)
 
 
-def unfinished() -> list[Path]:
-    """Return DVC's files that are half written, and folders of runs with nothing in them."""
+def cache_folder() -> Path:
+    """Return the folder of DVC's cache, relative to the current one.
+
+    Raises:
+        InputError: DVC cannot work here.
+    """
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.repo import Repo
 
     try:
-        runs = Path(os.path.relpath(Repo().stage_cache.cache_dir))
+        return Path(os.path.relpath(Repo().cache.local_cache_dir))
     except NotDvcRepoError:
-        runs = Path(".dvc/cache/runs")
+        return Path(".dvc/cache")
     except DvcException as error:  # as of a damaged .dvc/config
         raise InputError(f"DVC cannot work here: {error}") from None
+
+
+def unfinished() -> list[Path]:
+    """Return DVC's files that are half written, and folders of runs with nothing in them."""
+    runs = cache_folder() / "runs"
     empty = [path for path in runs.glob("*/*") if path.is_dir() and not any(path.iterdir())]
     return [*(path for path in (LOCK, RWLOCK) if problem(path) == CUT), *empty]
 
 
-@click.command(epilog="Example: phonemes repair && dvc repro")
-def repair() -> None:
-    """Remove what DVC was killed while writing, so that `dvc repro` goes on.
+def cached(cache: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yield each file of the outputs in dvc.lock that is in the cache: path, digest, file there.
 
-    Leaves alone what somebody is writing just now, and keeps what DVC refuses for another
-    reason, such as an unfinished merge. Nothing that was computed is lost.
+    Of an output that is a folder these are the list of its files and the files in it.
+    """
+    if not LOCK.exists():
+        return
+    stages = YAML(typ="safe").load(LOCK.read_text("utf-8")).get("stages") or {}
+    for out in (out for stage in stages.values() for out in stage.get("outs", [])):
+        name, folder = out.get("md5", "").partition(".dir")[:2]
+        path = cache / "files/md5" / name[:2] / (name[2:] + folder)
+        if not name or not path.is_file():
+            continue
+        yield out["path"], name, path
+        if folder and digest(path) == name:
+            for entry in json.loads(path.read_text("utf-8")):
+                file = cache / "files/md5" / entry["md5"][:2] / entry["md5"][2:]
+                if file.is_file():
+                    yield f"{out['path']}/{entry['relpath']}", entry["md5"], file
+
+
+def digest(path: Path) -> str:
+    """Return the digest by which DVC names a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def remove_damaged() -> None:
+    """Remove damaged copies of outputs from DVC's cache, and print which."""
+    compared, removed = 0, 0
+    for name, expected, path in [*cached(cache_folder())]:
+        compared += 1
+        if digest(path) != expected:
+            path.unlink()
+            removed += 1
+            click.echo(f"removed {path}, a damaged copy of {name}")
+    click.echo(f"DVC's cache: {counted(compared, 'file')} compared, {removed:,} damaged")
+
+
+@click.command(epilog="Example: phonemes repair && dvc repro")
+@click.option("--cache", is_flag=True, help="Remove damaged outputs from DVC's cache too.")
+def repair(cache: bool) -> None:
+    """Remove what DVC was killed while writing.
+
+    After that `dvc repro` goes on. Leaves alone what somebody is writing just now, and keeps what
+    DVC refuses for another reason, such as an unfinished merge. Nothing that was computed is lost.
     """
     if found := unfinished():
         time.sleep(WAIT)
@@ -154,3 +208,5 @@ def repair() -> None:
     ]
     if kept:
         raise InputError("DVC cannot read " + "; ".join(kept))
+    if cache:
+        remove_damaged()

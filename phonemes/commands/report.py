@@ -17,11 +17,11 @@ from phonemes.errors import InputError
     help="Page to write.",
 )
 def report(revisions: tuple[str, ...], out: Path) -> None:
-    """Write a page about the errors of a run, for any browser, offline.
+    """Write a page about the errors of a run, or compare two.
 
-    A is a git revision, a DVC experiment, or `workspace`, which is what it is without A: the
-    results that are here now. With B too, the page tells what is better and worse in B than in
-    A, and whether that is more than noise.
+    The page is for any browser and works offline. A is a git revision, a DVC experiment, or
+    `workspace`, which is what it is without A: the results that are here now. With B too, the
+    page tells what is better and worse in B than in A, and whether that is more than noise.
     """
     # not above: `phonemes --help` needs neither pandas nor matplotlib
     from phonemes.pages.report.one import report as report_page
@@ -35,4 +35,4 @@ def report(revisions: tuple[str, ...], out: Path) -> None:
     page = report_page(*runs) if len(runs) == 1 else comparison_page(*runs)
     with replacing(out) as path:
         path.write_text(page, "utf-8", newline="\n")
-    click.echo(f"{out}: {len(page.encode()) / 2**20:.1f} MiB; open it in a browser")
+    click.echo(f"{out}: {len(page.encode()) / 1e6:.1f} MB; next: open it in a browser")

@@ -16,6 +16,7 @@ from phonemes.commands.options import AutoOrCount
 from phonemes.distributed.world import ALONE, World, in_a_world, joined
 from phonemes.errors import InputError
 from phonemes.recipes import BEST, SEARCHES
+from phonemes.wording import counted
 
 if TYPE_CHECKING:
     from phonemes.distributed.launch import Gpus
@@ -303,9 +304,10 @@ def _search(running: "Search", began: float, group: "Group") -> bool:
             bar.n = min(done, total or 0)
             trial = progress.best
             found = f"{trial.record.choosing:.4f} (trial {trial.number})" if trial else "none yet"
-            bar.set_postfix_str(f"{progress.trials:,} trials, best {found}")
+            line = f"{counted(progress.trials, 'trial')}, best {found}"
+            bar.set_postfix_str(line)
             if first and bar.disable and trial and found != best:
-                click.echo(f"{progress.trials:,} trials, best {found}")
+                click.echo(line)
             best = found
 
         interrupted = running.run(show)
@@ -330,7 +332,8 @@ def _retrain(running: "Search", winners: int, seeds: int, group: "Group") -> boo
     world = group.world
     names = ", ".join(f"trial {trial.number}" for trial in chosen)
     if world.first:
-        click.echo(f"training {names} and the start of the search with {seeds} further seeds")
+        further = counted(seeds, "further seed")
+        click.echo(f"training {names} and the start of the search with {further}")
     with tqdm(disable=_no_bar(running) if world.first else True) as bar:
 
         def show(left: int) -> None:

@@ -24,7 +24,11 @@ from phonemes.storage.layout import MODEL, SCORES, TABLES
 LOCK = Path("dvc.lock")
 BASE = "HEAD"
 TRACKED = ("dvc.lock", "metrics")  # what a run may change in git
-SHOWN = {"accuracy": "accuracy", "macro_f1": "macro F1", "cross_entropy": "cross-entropy"}
+SHOWN = {
+    "accuracy": "accuracy {:.4f}",
+    "macro_f1": "macro F1 {:.4f}",
+    "cross_entropy": "cross-entropy {:.4f} nats",
+}
 NAMED = 3  # of what changed, at most
 ROUNDED = (
     "code, data and parameters are the commit's; from stage {} on sums were rounded differently, "
@@ -67,7 +71,7 @@ def score_lines(state: State, intervals: Mapping[str, Interval]) -> Iterator[str
     """Yield a line about each split; `intervals` has the interval of its accuracy."""
     for split in (split for split in SPLITS if split in state.scores):
         scores, interval = state.scores[split], intervals.get(split)
-        parts = [f"{text} {scores[name]:.4f}" for name, text in SHOWN.items() if name in scores]
+        parts = [text.format(scores[name]) for name, text in SHOWN.items() if name in scores]
         if interval and interval.low:
             parts[0] += f" (95 % {float(interval.low):.4f} to {float(interval.high):.4f})"
         yield f"{split + ':':<8}{', '.join(parts)}"
@@ -212,10 +216,10 @@ def read_interval(split: str) -> Interval | None:
 
 @click.command(epilog="Example: dvc repro && phonemes summary")
 def summary() -> None:
-    """Print the scores here, and whether they and the model are those of the last commit.
+    """Print the scores here, and whether they are the last commit's.
 
-    Says by how much they differ and why: code, data or parameters, or rounding. `phonemes
-    report HEAD workspace` has the differences in detail.
+    And whether the model is. Says by how much they differ and why: code, data or parameters, or
+    rounding. `phonemes report HEAD workspace` has the differences in detail.
     """
     here = read_state(text_here(LOCK), text_here(SCORES), "workspace")
     if not here.scores:

@@ -72,11 +72,13 @@ def transcribe(
     overwrite: bool,
     device: str,
 ) -> None:
-    """Find the phonemes of recordings, with start, end and confidence.
+    """Find the phonemes of recordings, and when they are spoken.
 
     Takes wav, flac, mp3, ogg and NIST sphere of any rate and number of channels, folders of
-    them, and - for standard input: sox call.sph -t wav - | phonemes transcribe -
-    A folder goes on after a file that cannot be read, and lists those at the end.
+    them, and - for standard input. A folder goes on after a file that cannot be read, and lists
+    those at the end.
+
+    sox call.sph -t wav - | phonemes transcribe -
     """
     from phonemes.features.sound import require_libraries
     from phonemes.transcription.outputs import formats_of, jobs, refuse_existing, unwritten
@@ -114,6 +116,7 @@ def transcribe(
                 bar.clear()
                 click.echo(f"{job.sound}\n{transcript}\n" if many else str(transcript))
     if formats:
-        click.echo(options.done("labelled", len(found) - len(failed), seconds, formats, out))
+        done = len(found) - len(failed)
+        click.echo(options.done("labelled", found, done, seconds, formats, out))
     if failed:
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:\n" + "\n".join(failed))

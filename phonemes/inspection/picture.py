@@ -20,7 +20,7 @@ from matplotlib.ticker import MultipleLocator
 from phonemes.features.log_mel import FeatureParams, band_corners
 from phonemes.inspection.labels import Runs, runs
 from phonemes.inventory import phonetic_place
-from phonemes.pictures import FONT, STYLE
+from phonemes.pictures import FONT, STYLE, hertz_ticks
 from phonemes.storage.layout import Frames, Labels
 
 ROW = 5.0  # seconds
@@ -39,7 +39,6 @@ COLOURS_OF_GROUPS = (  # vowels, diphthongs; stops, affricates; fricatives; voic
     *("#c5d8f0", "#b7c6ea", "#cfe6d3", "#dccbe8", "#e6d8f0", "#efe3f5"),
     *("#e9e9e9", "#ffffff"),
 )
-HERTZ = (125, 250, 500, 1000, 2000, 4000, 8000, 16000)
 
 
 class Row(NamedTuple):
@@ -80,8 +79,8 @@ def utterance_figure(
         _name_bands(row.image, features)
         if labels is not None:
             _draw_phonemes(row, runs(labels[: len(shown)]), phonemes, seconds)
-    _draw_scale(figure, drawn, rows[0].image)
-    rows[-1].strip.set_xlabel("seconds", fontsize=9)
+    _draw_scale(figure, drawn, rows[0].image, "value" if features is None else "log power")
+    rows[-1].strip.set_xlabel("s", fontsize=9)
     cut = f", the first {len(shown) * seconds:.0f} s" if len(shown) < len(frames) else ""
     width, height = figure.get_size_inches()
     figure.text(LEFT / width, 1 - 0.28 / height, title + cut, fontsize=11)
@@ -135,10 +134,7 @@ def _name_bands(axes: Axes, features: FeatureParams | None) -> None:
     """Name the axis of bands, with frequencies where they are known."""
     axes.set_ylabel("coefficient" if features is None else "Hz", fontsize=9)
     if features is not None:
-        corners = band_corners(features)
-        shown = [hertz for hertz in HERTZ if corners[1] <= hertz <= corners[-2]]
-        places = np.interp(shown, corners, np.arange(-1, features.bands + 1))
-        axes.set_yticks(places, map(str, shown))
+        axes.set_yticks(*hertz_ticks(band_corners(features)[1:-1].tolist()))
 
 
 def _draw_phonemes(row: Row, found: Runs, phonemes: Sequence[str], seconds: float) -> None:
@@ -169,11 +165,11 @@ def _colour(phoneme: str) -> str:
     return COLOURS_OF_GROUPS[phonetic_place(phoneme)[0]]
 
 
-def _draw_scale(figure: Figure, drawn: AxesImage, image: Axes) -> None:
+def _draw_scale(figure: Figure, drawn: AxesImage, image: Axes, unit: str) -> None:
     """Draw the scale of colours to the right of the first row."""
     width, _ = figure.get_size_inches()
     box = image.get_position()
     place = (1 - (RIGHT - 0.15) / width, box.y0, 0.12 / width, box.height)
     bar = figure.colorbar(drawn, cax=figure.add_axes(place))
     bar.ax.tick_params(labelsize=8)
-    bar.set_label("level", fontsize=8)
+    bar.set_label(unit, fontsize=8)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from phonemes.inspection.corpus import Bands, Copies, Report, SplitReport
 from phonemes.inspection.suspicions import Suspicion
+from phonemes.wording import percent
 
 BAR = 12  # characters of the longest bar
 UNLIMITED = 10_000  # characters of a line
@@ -51,11 +52,13 @@ def _parts(
     if any(each.counts is not None for each in report.splits.values()):
         bar = "█" if console.encoding.startswith("utf") else "#"
         histogram = _grid(_histogram(report), console, _bars(report, bar))
-        yield _section("Phonemes, in frames and share of the split", histogram)
-    yield _section("Mean and deviation of each band", _grid(_bands(report, hertz), console))
+        yield _section("Phonemes, in frames and in percent of the split", histogram)
+    unit = "" if hertz is None else ", of the logarithm of the power"  # of a course's: unknown
+    title = f"Mean ± standard deviation of each band{unit}"
+    yield _section(title, _grid(_bands(report, hertz), console))
     if normalized:
         ranges = _grid(_ranges(normalized), console)
-        yield _section("After normalization, lowest to highest band", ranges)
+        yield _section("After normalization, the lowest to the highest of a band", ranges)
     yield _section("Findings", Group(*_findings(report, normalized)))
 
 
@@ -94,26 +97,29 @@ def _table(grid: Grid, columns: Mapping[str, Sequence[str | Text]], bars: Sequen
     table.add_column(grid.title, no_wrap=True)
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True)
+    if bars:
+        table.add_column(f"share of {next(iter(columns))}", no_wrap=True)
     for cells in zip(grid.rows, *columns.values(), *([bars] if bars else []), strict=True):
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
     return table
 
 
 def _summary(report: Report) -> Grid:
-    rows = ("hours", "frames", "utterances", "speakers", "silence")
-    hour = 3_600_000 / report.stride  # frames
+    minutes = {n: each.frames * report.stride / 60_000 for n, each in report.splits.items()}
+    whole = max(minutes.values()) >= 60
+    rows = ("hours" if whole else "minutes", "frames", "utterances", "speakers", "silence")
 
-    def column(split: SplitReport) -> list[str]:
-        speakers, hours = _speakers(split), split.frames / hour
+    def column(name: str, split: SplitReport) -> list[str]:
+        speakers = _speakers(split)
         return [
-            f"{hours:,.2f}" if hours >= 1 else f"{hours:.2g}",
+            f"{minutes[name] / 60:,.2f}" if whole else f"{minutes[name]:,.1f}",
             f"{split.frames:,}",
             f"{len(split.names):,}",
             f"{speakers:,}" if speakers else "unknown",
-            "unknown" if split.silence is None else f"{split.silence:.1%}",
+            "unknown" if split.silence is None else percent(split.silence, 1),
         ]
 
-    return Grid("", rows, {name: column(each) for name, each in report.splits.items()})
+    return Grid("", rows, {name: column(name, each) for name, each in report.splits.items()})
 
 
 def _speakers(split: SplitReport) -> int:
@@ -139,8 +145,7 @@ def _histogram(report: Report) -> Grid:
         if report.phonemes[label] in report.absent.get(name, []):
             return Text("absent", "yellow")
         count = counts[name][label]
-        share = f"{count / counts[name].sum():.2%}"
-        return Text(f"{count:,} {share:>6}")
+        return Text(f"{count:,} {100 * count / counts[name].sum():6.2f}")
 
     columns = {name: [cell(name, label) for label in labels] for name in counts}
     return Grid("", [report.phonemes[label] for label in labels], columns)
@@ -172,7 +177,9 @@ def _ranges(normalized: Mapping[str, Bands]) -> Grid:
         return [f"{each.min():z.2f} to {each.max():z.2f}" for each in (bands.mean, bands.deviation)]
 
     return Grid(
-        "", ("mean", "deviation"), {name: column(each) for name, each in normalized.items()}
+        "",
+        ("mean", "deviation"),
+        {name: column(each) for name, each in normalized.items()},
     )
 
 

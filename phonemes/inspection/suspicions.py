@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from phonemes.inspection.frames import FrameFacts
 from phonemes.inspection.labels import LabelFacts
+from phonemes.wording import percent
 
 OUTLIER = 3.5  # robust z-score
 FEWEST = 10  # utterances, for an outlier among them; phonemes of an utterance, for its rate
@@ -151,5 +152,5 @@ def _inverted(facts: Sequence[Facts]) -> Iterator[Suspicion]:
         return
     for u in np.flatnonzero(separations < INVERTED).tolist():
         share = 1 - float(separations[u])
-        detail = f"louder in {share:.0%} of the pairs of a silent and a spoken frame"
+        detail = f"louder in {percent(share)} of the pairs of a silent and a spoken frame"
         yield Suspicion(u, "silence that is louder than speech", detail, share)

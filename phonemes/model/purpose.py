@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from phonemes.context import DataParams
-from phonemes.errors import InputError
+from phonemes.errors import MADE_ANEW, InputError
 from phonemes.storage.layout import CORPUS, DESCRIPTION, MODEL, NORMALIZATION, STATISTICS, Spelling
 from phonemes.storage.read import (
     read_array,
@@ -73,9 +73,7 @@ def _origin() -> tuple[str, dict[str, Any] | None]:
     values = read_description(DESCRIPTION)
     source, features = values.get("source"), values.get("features")
     if not isinstance(source, str) or not isinstance(features, dict | None):
-        raise InputError(
-            f"{DESCRIPTION} is damaged (no source or features); delete it and run `dvc repro`"
-        )
+        raise InputError(f"{DESCRIPTION} is damaged (no source or features); {MADE_ANEW}")
     return source, features
 
 

@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phonemes.errors import InputError, raise_true_cause
+from phonemes.errors import MADE_ANEW, InputError, raise_true_cause
 from phonemes.model.architecture import Architecture, Classifier, build
 from phonemes.model.phone_counts import DURATION_STATES, PhoneCounts
 from phonemes.model.purpose import Purpose
 from phonemes.model.tensor_file import DamagedError, Stored, read_tensors, write_tensors
 from phonemes.schema import Choice, Number, Text
 from phonemes.schema import build as checked
-from phonemes.storage.layout import MOST_PHONEMES, Spelling
+from phonemes.storage.layout import MODEL, MOST_PHONEMES, Spelling
 
 BASE, STACKED, PHONES = "base", "stacked", "phones"
 MOST_COUNTED = 2**50  # frames, of which float64 still holds each number
@@ -143,7 +143,8 @@ def load_model(path: Path, device: torch.device) -> Bundle:
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run `dvc repro` to make it") from None
     except DamagedError as error:
-        raise InputError(f"{path} is damaged: {error}; delete it and run `dvc repro`") from None
+        fix = MADE_ANEW if path == MODEL else "copy it again"
+        raise InputError(f"{path} is damaged: {error}; {fix}") from None
     except OSError as error:
         raise_true_cause(error, path)
         raise InputError(f"cannot read {path} ({error})") from None

@@ -1,7 +1,7 @@
 """Parallel coordinates of a search: each trial a line through the values of its parameters."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes as ChartAxes
 from phonemes.pages.report.charts import COLOURS, drawing
 
 MOST_AXES = 12  # parameters that are drawn side by side, the most important
-AXIS = 84  # points from one to the next
+AXIS = 66  # points from one to the next
 SIDES = (46, 46, 22, 46)  # margins of parallel coordinates, in points
 BEST_SHARE = 0.1  # of the trials, drawn in another colour
 
@@ -25,7 +25,10 @@ class Axis(NamedTuple):
 
 
 def parallel_coordinates(
-    trials: Sequence[Mapping[str, Any]], accuracies: Sequence[float], importances: Sequence[str]
+    trials: Sequence[Mapping[str, Any]],
+    accuracies: Sequence[float],
+    importances: Sequence[str],
+    logarithmic: Collection[str],
 ) -> Markup | None:
     """Return a line for each trial through its values and its accuracy, the best ones in colour.
 
@@ -35,8 +38,9 @@ def parallel_coordinates(
         trials: their values, by names in full; the best are last, and drawn over the others.
         accuracies: of each trial.
         importances: names of parameters, the most important first.
+        logarithmic: names of those that were drawn on a scale of logarithms.
     """
-    axes = _axes(trials, importances)
+    axes = _axes(trials, importances, logarithmic)
     if not axes:
         return None
     axes.append(axis_of("accuracy", accuracies))
@@ -55,7 +59,9 @@ def parallel_coordinates(
     return drawing("Parallel coordinates", summary, draw, (width, 260), SIDES)
 
 
-def _axes(trials: Sequence[Mapping[str, Any]], importances: Sequence[str]) -> list[Axis]:
+def _axes(
+    trials: Sequence[Mapping[str, Any]], importances: Sequence[str], logarithmic: Collection[str]
+) -> list[Axis]:
     """Return an axis for each parameter in which trials differ, the most important first."""
     rows = [_numbers(values) for values in trials]
     # the parts of a list of widths, as model.hidden.blocks, are important on their own
@@ -64,7 +70,7 @@ def _axes(trials: Sequence[Mapping[str, Any]], importances: Sequence[str]) -> li
     wanted = sorted(names, key=lambda name: (*first, name.split(" ")[0]).index(name.split(" ")[0]))
     columns = {name: [row.get(name) for row in rows] for name in wanted}
     return [
-        axis_of(name, column)
+        axis_of(name, column, name in logarithmic)
         for name, column in columns.items()
         if len({str(value) for value in column if value is not None}) > 1
     ][: MOST_AXES - 1]
@@ -97,8 +103,8 @@ def _draw_axes(area: ChartAxes, axes: Sequence[Axis]) -> None:
     area.spines[:].set_visible(False)
 
 
-def axis_of(name: str, column: Sequence[Any]) -> Axis:
-    """Return a parameter's axis: numbers by size, on a scale of logarithms where they span it."""
+def axis_of(name: str, column: Sequence[Any], logarithmic: bool = False) -> Axis:
+    """Return a parameter's axis: numbers by size, perhaps on a scale of logarithms."""
     there = [value for value in column if value is not None]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in there)
     if not numbers:
@@ -107,7 +113,7 @@ def axis_of(name: str, column: Sequence[Any]) -> Axis:
         ticks = [(at, word) for word, at in place.items()] if len(words) <= 8 else []
         return Axis(name, ticks, [math.nan if v is None else place[shown(v)] for v in column])
     low, high = min(there), max(there)
-    log = low > 0 and high / low >= 20
+    log = logarithmic and low > 0
     scale = math.log if log else float
     span = scale(high) - scale(low) or 1.0
     places = [math.nan if v is None else (scale(v) - scale(low)) / span for v in column]

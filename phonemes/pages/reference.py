@@ -18,6 +18,7 @@ from phonemes.corpus.audio.textgrid import Interval
 from phonemes.errors import InputError
 from phonemes.inventory import ARPABET_PLAIN
 from phonemes.transcription.segments import Segment, runs
+from phonemes.wording import percent
 
 SILENCE = ARPABET_PLAIN.index("SIL")
 _MOST = 0.5  # share of an interval's time; one that differs for longer is marked as different
@@ -43,9 +44,9 @@ class Comparison(NamedTuple):
     def __str__(self) -> str:
         """Return during what share of the time both agree, for people."""
         spoken = self.speech_agreeing / self.speech if self.speech else 0
-        words = f"{self.agreeing / self.compared:.0%} of the time"
-        words += f" ({spoken:.0%} of its {self.speech:.2f} s of speech)" if self.speech else ""
-        return words.replace("%", " %")
+        words = f"{percent(self.agreeing / self.compared)} of the time"
+        words += f" ({percent(spoken)} of its {self.speech:.2f} s of speech)" if self.speech else ""
+        return words
 
 
 def reference_tiers(path: Path) -> list[Tier]:

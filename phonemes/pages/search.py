@@ -11,7 +11,9 @@ from phonemes.pages.page import render
 from phonemes.pages.parallel import parallel_coordinates, shown
 from phonemes.pages.report import text
 from phonemes.pages.report.charts import Chart, Line, chart
-from phonemes.search.journal import Trial, counted
+from phonemes.search import journal
+from phonemes.search.domain import Range
+from phonemes.search.journal import Trial
 from phonemes.search.space import Space
 from phonemes.search.winners import (
     START,
@@ -22,6 +24,7 @@ from phonemes.search.winners import (
     shares_of_time,
     winner,
 )
+from phonemes.wording import counted
 
 MOST_CURVES = 200  # learning curves that are drawn, evenly out of all
 
@@ -33,8 +36,8 @@ class Half(NamedTuple):
     frames: int
 
     def __str__(self) -> str:
-        who = f"{self.speakers:,} speakers, " if self.speakers else ""
-        return f"{who}{self.frames:,} frames"
+        who = f"{counted(self.speakers, 'speaker')}, " if self.speakers else ""
+        return f"{who}{counted(self.frames, 'frame')}"
 
 
 class Found(NamedTuple):
@@ -53,12 +56,12 @@ class Found(NamedTuple):
 def search_page(found: Found) -> str:
     """Return the page; with one trial or more."""
     trials, best = found.trials, winner(found.trials, found.finals)
-    tried = sum(map(counted, trials))
+    tried = sum(map(journal.counted, trials))
     return render(
         "search.html",
         title=f"Search {found.name}",
         found=found,
-        about=f"{tried:,} networks trained; {found.how}",
+        about=f"{counted(tried, 'network')} trained; {found.how}",
         findings=findings(found, best),
         winners=winner_rows(found),
         best=best,
@@ -84,14 +87,14 @@ def findings(found: Found, best: Trial | None) -> list[dict[str, str]]:
     rows = [
         {
             "topic": "Best trial",
-            "text": f"Trial {best.number}: {choosing:.4f} on the half of dev that it was chosen "
-            f"on, {reporting:.4f} on the other, {text.signed(choosing - reporting)} apart.",
+            "text": f"Trial {best.number}: accuracy {text.number(choosing)} on the half of dev "
+            f"that it was chosen on, {text.number(reporting)} on the other.",
             "advice": f"`dvc exp run $(phonemes recipe search/{found.name})` trains it",
         },
         {
             "topic": "Chance",
-            "text": f"The best of {complete:,} complete trials is too good on the half that it "
-            f"was chosen on ({found.choosing}): quote the other ({found.reporting}).",
+            "text": f"The best of {counted(complete, 'complete trial')} is too good on the half "
+            f"that it was chosen on ({found.choosing}): quote the other ({found.reporting}).",
             "advice": "",
         },
     ]
@@ -99,15 +102,15 @@ def findings(found: Found, best: Trial | None) -> list[dict[str, str]]:
     own, start = by_name.get(f"trial {best.number}"), by_name.get(START)
     if own:
         text_of = (
-            f"Trained with {len(own.choosing)} further seeds, trial {best.number} has "
-            f"{own.choosing_mean:.4f} on the choosing half and {own.reporting_mean:.4f} on the "
-            "reporting half, on average."
+            f"Trained with {counted(len(own.choosing), 'further seed')}, trial {best.number} has "
+            f"{text.number(own.choosing_mean)} on the choosing half and "
+            f"{text.number(own.reporting_mean)} on the reporting half, on average."
         )
         if start:
             difference = own.reporting_mean - start.reporting_mean
             text_of += (
-                f" What the search started from has {start.reporting_mean:.4f} on the reporting "
-                f"half with the same seeds: a difference of {text.signed(difference)}."
+                f" What the search started from has {text.number(start.reporting_mean)} on the "
+                f"reporting half with the same seeds: a difference of {text.signed(difference)}."
             )
         worse = start is not None and own.reporting_mean <= start.reporting_mean
         advice = "The search has not beaten what it started from: search longer" if worse else ""
@@ -172,9 +175,13 @@ def parallel_axes(found: Found) -> Markup | None:
     """Return the parallel coordinates of the complete trials; None where there is no difference."""
     order = ranked(found.trials)[::-1]
     accuracies = [trial.record.choosing or 0.0 for trial in order]
-    return parallel_coordinates(
-        [trial.record.values for trial in order], accuracies, [*found.importances]
-    )
+    logarithmic = {
+        each.name
+        for each in found.space.varied
+        if isinstance(each.domain, Range) and each.domain.log
+    }
+    values = [trial.record.values for trial in order]
+    return parallel_coordinates(values, accuracies, [*found.importances], logarithmic)
 
 
 def learning_curves(trials: Sequence[Trial]) -> Chart | None:
@@ -209,13 +216,13 @@ def endings(trials: Sequence[Trial]) -> list[tuple[str, str]]:
     counts = Counter(trial.record.ending for trial in trials)
     rows = [(f"trials {ending}", f"{count:,}") for ending, count in sorted(counts.items())]
     span = max((t.ended for t in trials), default=0) - min((t.started for t in trials), default=0)
-    tried = sum(map(counted, trials))
+    tried = sum(map(journal.counted, trials))
     if span > 0:
         rows.append(("from the first to the last", f"{span / 60:,.1f} min"))
         rows.append(("networks an hour", f"{tried / span * 3600:,.0f}"))
     times = shares_of_time(trials)
     if times:
-        rows.append(("training of a network, mean", f"{times['seconds']:.2f} s"))
+        rows.append(("training of a network, mean", f"{times['seconds']:.1f} s"))
         rows.append(("overhead of a trial, mean", f"{times['overhead_seconds']:.2f} s"))
     rows.append(("epochs trained", f"{sum(len(trial.curve) for trial in trials):,}"))
     return rows

@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from phonemes.search.journal import Trial
 from phonemes.search.space import SEARCHED, Space
 from phonemes.search.winners import Final, final_values, gap, rounded
+from phonemes.wording import counted
 
 TRIALS = "trials.csv"
 
@@ -90,8 +91,8 @@ def recipe(space: Space, best: Trial, finals: Sequence[Final], name: str) -> str
     for final in finals:
         if final.name == f"trial {best.number}":
             lines += [
-                f"Trained with {len(final.choosing)} further seeds: {final.choosing_mean:.4f} and "
-                f"{final.reporting_mean:.4f} on average.",
+                f"Trained with {counted(len(final.choosing), 'further seed')}: "
+                f"{final.choosing_mean:.4f} and {final.reporting_mean:.4f} on average.",
             ]
     file = StringIO()
     writer: Any = YAML(typ="safe")

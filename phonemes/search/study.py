@@ -24,6 +24,7 @@ from phonemes.search.space import Space, suggest
 from phonemes.search.winners import Final, best_of, finals
 from phonemes.search.workers import Workers
 from phonemes.training.loop import DivergedError
+from phonemes.wording import counted
 
 MOST_REFUSED = 500  # trials in a row that no network came of, before a search ends
 
@@ -109,7 +110,8 @@ class Search:
         plan, (_, device, number, _, processes) = self.plan, self.workers
         shared = f" by each of {processes} processes" * (processes > 1)
         return (
-            f"{len(self.space.varied)} parameters varied by {plan.sampler}, pruner {plan.pruner}, "
+            f"{counted(len(self.space.varied), 'parameter')} varied by {plan.sampler}, "
+            f"pruner {plan.pruner}, "
             f"seed {plan.seed}; {number} at a time on {device.type}{shared}"
         )
 
@@ -146,8 +148,8 @@ class Search:
         """Return whether there shall be another trial."""
         if self.plan.trials is None:
             return True
-        counted = sum(map(journal.counted, self._trials()))
-        return counted + journal.running(self.study) < self.plan.trials
+        trained = sum(map(journal.counted, self._trials()))
+        return trained + journal.running(self.study) < self.plan.trials
 
     def _try(self, trial: optuna.Trial, values: dict[str, Any], began: float) -> None:
         """Train with some values, and record what became of it."""

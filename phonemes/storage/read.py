@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from phonemes.errors import InputError, raise_true_cause
+from phonemes.errors import MADE_ANEW, InputError, raise_true_cause
 from phonemes.storage.frames import FORMS, Stored, read_scales
 from phonemes.storage.layout import (
     CONTEXT,
@@ -40,16 +40,16 @@ def read_array(path: Path) -> NDArray:
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro` to make it")
     if not path.is_file():  # a pipe would never end
-        raise InputError(f"{path} is damaged (no file); delete it and run `dvc repro`")
+        raise InputError(f"{path} is damaged (no file); {MADE_ANEW}")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # numpy raises many kinds on a damaged file
         raise_true_cause(error, path)
         reason = str(error).partition("\n")[0][:300]
-        raise InputError(f"{path} is damaged ({reason}); delete it and run `dvc repro`") from None
+        raise InputError(f"{path} is damaged ({reason}); {MADE_ANEW}") from None
     if not isinstance(array, np.ndarray):  # an archive of arrays, which stays open
         array.close()
-        raise InputError(f"{path} is damaged (no .npy file); delete it and run `dvc repro`")
+        raise InputError(f"{path} is damaged (no .npy file); {MADE_ANEW}")
     return array
 
 
@@ -71,7 +71,7 @@ def read_stored(path: Path, count: int) -> Stored:
     try:
         return Stored(frames, read_scales(path, frames.offset + frames.nbytes, frames.shape[1]))
     except ValueError as error:
-        raise InputError(f"{path} is damaged ({error}); delete it and run `dvc repro`") from None
+        raise InputError(f"{path} is damaged ({error}); {MADE_ANEW}") from None
 
 
 def read_starts(path: Path) -> Starts:
@@ -216,9 +216,9 @@ def read_description(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {path} ({error}); run `dvc repro` to make it") from None
     except (ValueError, RecursionError) as error:
         reason = str(error)[:300]
-        raise InputError(f"{path} is damaged ({reason}); delete it and run `dvc repro`") from None
+        raise InputError(f"{path} is damaged ({reason}); {MADE_ANEW}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{path} is damaged (no description); delete it and run `dvc repro`")
+        raise InputError(f"{path} is damaged (no description); {MADE_ANEW}")
     return values
 
 
@@ -231,7 +231,7 @@ def read_header() -> tuple[str, str]:
     match read_description(DESCRIPTION).get("header"):
         case [str(number), str(label)] if number != label:
             return number, label
-    raise InputError(f"{DESCRIPTION} is damaged (no header); delete it and run `dvc repro`")
+    raise InputError(f"{DESCRIPTION} is damaged (no header); {MADE_ANEW}")
 
 
 def read_split(split: str, classes: int | None) -> HostSplit:

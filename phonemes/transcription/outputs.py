@@ -12,6 +12,7 @@ from phonemes.storage.atomic import replacing
 from phonemes.transcription.formats import TEXT, with_ipa, without_silence
 from phonemes.transcription.sound import STDIN, SUFFIXES
 from phonemes.transcription.transcript import Transcript
+from phonemes.wording import counted
 
 PICTURES = {"png": ".png", "html": ".html"}
 ENDINGS = {name: suffix for name, (suffix, _) in TEXT.items()} | PICTURES
@@ -116,11 +117,18 @@ def refuse_existing(found: Sequence[Job]) -> None:
     """
     there = [path for job in found for path in job.outputs.values() if path.exists()]
     if there:
-        others = f" and {len(there) - 1} more files" * (len(there) > 1)
+        others = f" and {counted(len(there) - 1, 'more file')}" * (len(there) > 1)
         raise InputError(
             f"{there[0]}{others} would be overwritten; pass --overwrite, or write elsewhere with "
             "--out FOLDER"
         )
+
+
+def written(found: Sequence[Job], formats: Sequence[str], out: Path | None) -> str:
+    """Return what was written and where: the files of one recording, of several their formats."""
+    if len(found) == 1:
+        return ", ".join(str(path) for path in found[0].outputs.values())
+    return f"{', '.join(formats)} {'next to them' if out is None else f'in {out}'}"
 
 
 def kept(
@@ -171,7 +179,8 @@ def write(
             from phonemes.transcription.picture import png  # not above: matplotlib
 
             assert transcript.track is not None
-            content = png(shown.phones, transcript.duration, transcript.track, job.name)
+            tiers = shown.phones, shown.words
+            content = png(tiers, transcript.duration, transcript.track, job.name)
         else:
             content = _page(job, transcript, samples, rate).encode()
         with replacing(output) as partial:

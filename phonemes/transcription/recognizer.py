@@ -17,7 +17,7 @@ from phonemes.decoding.phone_model import PhoneModel, SmoothParams, phone_model
 from phonemes.decoding.smoothing import Smoothing
 from phonemes.english import PATH as ENGLISH_PATH
 from phonemes.errors import InputError
-from phonemes.features.log_mel import FeatureParams, label_times, samples_of
+from phonemes.features.log_mel import FeatureParams, band_corners, label_times, samples_of
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.inference.stacked import log_posteriors
 from phonemes.inference.windows import to_device
@@ -65,6 +65,11 @@ class Recognizer:
     def start(self) -> float:
         """Return where the time that the first frame stands for begins, in s."""
         return float(label_times(1, self.features)[0]) - self.stride / 2
+
+    @property
+    def bands(self) -> tuple[float, ...]:
+        """Return the centres of the bands, (C,), in Hz."""
+        return tuple(band_corners(self.features)[1:-1].tolist())
 
     @property
     def workers(self) -> int:

@@ -31,6 +31,7 @@ class Track(NamedTuple):
     frames: Frames  # (T, C) log-mel, not normalized
     log_posteriors: NDArray[np.float32]  # (T, P) of each frame, smoothed if the transcript is
     phonemes: tuple[str, ...]  # (P,) in label order
+    bands: tuple[float, ...] = ()  # (C,) centres of the bands, Hz; none where unknown
 
 
 def runs(labels: Sequence[int] | NDArray[np.integer]) -> list[tuple[int, int]]:

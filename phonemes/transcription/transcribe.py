@@ -136,6 +136,7 @@ def transcribe_pieces(
             np.concatenate([frames for frames, _ in tracks]),
             np.concatenate([posteriors for _, posteriors in tracks]),
             recognizer.phonemes,
+            recognizer.bands,
         )
     return Transcript(
         tuple(_segments(_merged(found), recognizer, duration)), duration, recognizer.name, (), track

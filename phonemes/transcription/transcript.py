@@ -25,7 +25,7 @@ class Transcript:
 
     def __str__(self) -> str:
         """Return a table for a terminal, a phoneme a line."""
-        lines = [f"{'start':>9} {'end':>9}  {'phoneme':<8} confidence"]
+        lines = [f"{'start, s':>9} {'end, s':>9}  {'phoneme':<8} confidence"]
         lines += [
             f"{phone.start:9.3f} {phone.end:9.3f}  {phone.label:<8} {phone.confidence:10.2f}"
             for phone in self.phones
@@ -44,4 +44,4 @@ class Transcript:
             return None
         from phonemes.transcription.picture import png  # not above: matplotlib
 
-        return png(self.phones, self.duration, self.track)
+        return png((self.phones, self.words), self.duration, self.track)

@@ -33,7 +33,8 @@ def check(capsys, monkeypatch):
         monkeypatch.setattr(sys, "argv", ["phonemes", "check", *arguments])
         with pytest.raises(SystemExit) as end:
             main()
-        rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+        run.printed = capsys.readouterr().out.splitlines()
+        rows = [line.split() for line in run.printed]
         results = {" ".join(row[:-1]): row[-1] for row in map(up_to_result, rows) if row}
         return end.value.code, results
 
@@ -52,6 +53,9 @@ def test_what_the_pipeline_wrote_passes(project, check):
         "encoding", "line ends", "header", "rows", "ids", "label type", "labels", "content",
     ]  # fmt: skip
     assert "fail" not in results.values()
+    warned = "warn" in results.values()
+    ending = "look at the warnings before you upload" if warned else "you can upload"
+    assert check.printed[-1] == f"no check failed; next: {ending} predictions.csv"
 
 
 def test_a_file_that_is_wrong_ends_with_what_to_do(project, check):

@@ -99,3 +99,8 @@ def test_a_command_of_a_project_says_that_the_folder_is_none(tmp_path):
     assert result.stderr.endswith(
         f"; {tmp_path} has no params.yaml: work in the project's folder\n"
     )
+
+
+def test_what_a_subcommand_does_is_said_whole_in_the_list(helped):
+    listed = helped[""][1].partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line for line in listed if line.endswith("...")] == []

@@ -53,9 +53,9 @@ def at_once(monkeypatch):
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
 
 
-def repaired() -> str:
+def repaired(*options: str) -> str:
     """Return what `phonemes repair` prints in the current folder."""
-    return CliRunner().invoke(repair, catch_exceptions=False).output
+    return CliRunner().invoke(repair, options, catch_exceptions=False).output
 
 
 def kept(name: str, content: str) -> str:
@@ -186,3 +186,58 @@ def test_in_a_folder_without_dvc_there_is_nothing_to_repair(tmp_path, monkeypatc
     assert repaired() == ""
     Path(LOCK).write_text("schema: '2.0'\nstag")
     assert repaired() == REMOVED.format(LOCK)
+
+
+# Damaged copies in the cache
+
+
+def damage(path: Path) -> None:
+    """Change a byte of a file, as a disk does."""
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+    path.chmod(0o444)  # by which DVC knows a whole file
+
+
+def copies(project: Path) -> dict[str, Path]:
+    """Return the files of the project's cache by their content."""
+    files = (project / ".dvc/cache/files/md5").glob("*/*")
+    return {path.read_text(): path.relative_to(project) for path in files}
+
+
+def test_a_damaged_copy_in_the_cache_is_removed_and_made_again(project):
+    copy = copies(project)["content"]
+    damage(copy)
+    Path("result.txt").unlink()
+    assert "Running" not in run(project, "dvc", "repro")
+    assert Path("result.txt").read_text() == "contenu"  # as DVC brings it back
+    assert repaired("--cache") == (
+        f"removed {copy}, a damaged copy of result.txt\nDVC's cache: 1 file compared, 1 damaged\n"
+    )
+    assert "Running stage 'copy'" in run(project, "dvc", "repro")
+    assert Path("result.txt").read_text() == copy.read_text() == "content"
+
+
+def test_the_files_of_a_folder_are_compared_too(project):
+    write = "import pathlib; p = pathlib.Path('made'); p.mkdir(); (p / 'a').write_text('one')"
+    stage = f'stages:\n  make:\n    cmd: python -c "{write}"\n    outs: [made]\n'
+    Path("dvc.yaml").write_text(stage)
+    Path(LOCK).unlink()
+    run(project, "dvc", "repro")
+    assert repaired("--cache") == "DVC's cache: 2 files compared, 0 damaged\n"
+    damage(copies(project)["one"])
+    assert ", a damaged copy of made/a\n" in repaired("--cache")
+    damage(next(path for text, path in copies(project).items() if text.startswith("[")))
+    assert ", a damaged copy of made\n" in repaired("--cache")
+
+
+def test_the_cache_is_not_read_unless_asked_for(project):
+    copy = copies(project)["content"]
+    damage(copy)
+    assert repaired() == "" and copy.exists()
+
+
+def test_without_a_lock_file_there_is_nothing_to_compare(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert repaired("--cache") == "DVC's cache: 0 files compared, 0 damaged\n"

@@ -26,7 +26,7 @@ def test_without_revision_the_page_is_of_the_workspace(folder):
     page = (folder / "report.html").read_text("utf-8")
     assert (
         result.output
-        == f"report.html: {len(page.encode()) / 2**20:.1f} MiB; open it in a browser\n"
+        == f"report.html: {len(page.encode()) / 1e6:.1f} MB; next: open it in a browser\n"
     )
     assert "<h1>Report of workspace</h1>" in page
 

@@ -69,8 +69,9 @@ def reason(here, base):
 
 def test_the_same_bytes_are_said_to_be_the_same():
     assert summary_lines(state(), state(), INTERVALS, []) == [
-        "dev:    accuracy 0.8500 (95 % 0.8100 to 0.8900), macro F1 0.7000, cross-entropy 0.5700",
-        "test:   accuracy 0.8400, macro F1 0.6900, cross-entropy 0.5600",
+        "dev:    accuracy 0.8500 (95 % 0.8100 to 0.8900), macro F1 0.7000, "
+        "cross-entropy 0.5700 nats",
+        "test:   accuracy 0.8400, macro F1 0.6900, cross-entropy 0.5600 nats",
         "model:  the bytes of the commit",
         "scores: all 6 equal those of the commit",
         "git:    nothing to commit in dvc.lock and metrics",

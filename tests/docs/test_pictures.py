@@ -1,10 +1,11 @@
-"""The pictures of docs/how_it_works.md show what the code computes now."""
+"""The pictures of the documentation show what the code computes and dvc.yaml says now."""
 
 import re
 import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
 
 import pytest
+import yaml
 from helpers import ROOT
 
 for name in ("soxr", "espeakng_loader"):
@@ -39,8 +40,8 @@ def test_a_picture_in_git_has_the_texts_that_the_code_draws(name, tmp_path):
 
 
 def test_pictures_are_small_and_all_are_shown():
-    page = (ROOT / "docs/how_it_works.md").read_text("utf-8")
-    assert set(re.findall(r"\(pictures/(\w+)\.svg\)", page)) == set(NAMES)
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    assert set(re.findall(r"\(pictures/(\w+)\.svg\)", pages)) == set(NAMES)
     for name in NAMES:
         assert (FOLDER / f"{name}.svg").stat().st_size < MOST_BYTES, name
 
@@ -72,3 +73,17 @@ def test_a_block_is_copied_before_it_is_needed_and_after_the_one_two_before_was_
     assert [block.end for block in blocks[:-1]] == [block.begin for block in blocks[1:]]
     assert all(block.copied <= block.begin for block in blocks)
     assert all(later.copied >= earlier.begin for earlier, later in pairwise(blocks))
+
+
+def test_what_passes_between_stages_is_what_dvc_says():
+    from docs.generate.stages import SHAPES, passed
+
+    assert passed("corpus", "context") == ["lengths (U,) int64"]
+    assert passed("train", "predict") == ["the model"]
+    assert "labels (N,) int16" in passed("corpus", "train")
+    assert "frames (N, C) float32" not in passed("corpus", "train")  # it takes normalized ones
+    with pytest.raises(ValueError, match="corpus takes nothing of predict"):
+        passed("predict", "corpus")
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"].values()
+    written = [out for stage in stages for out in stage["outs"]]
+    assert all(any(path.startswith(out) for out in written) for path in SHAPES)

@@ -53,6 +53,12 @@ def test_pages_load_nothing_from_elsewhere(site):
         )
 
 
+def test_every_row_of_a_table_belongs_to_one_with_a_heading():
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for rows in re.findall(r"(?:^\|.*\n)+", page.read_text("utf-8"), re.M):
+            assert re.search(r"\A.*\n(\| ?:?-+:? ?)+\|\n", rows), f"{page.name}: {rows[:80]}"
+
+
 def test_what_is_broken_is_an_error(tmp_path):
     docs = tmp_path / "docs"
     docs.mkdir()

@@ -46,11 +46,12 @@ def test_numbers_of_every_split_stand_in_rows(report):
     assert ["frames", *(f"{each.frames:,}" for each in (train, dev, test))] in lines
     assert ["utterances", "12", "10", "11"] in lines
     assert ["speakers", "3", "3", "3"] in lines
-    assert ["silence", f"{train.silence:.1%}", f"{dev.silence:.1%}", "unknown"] in lines
+    silence = [f"{100 * each.silence:.1f} %" for each in (train, dev)]
+    assert ["silence", *" ".join(silence).split(), "unknown"] in lines
     assert ["longest", *(f"{each.lengths[4] / 100:.2f}" for each in (train, dev, test))] in lines
     count = train.counts[2]
     (phoneme,) = [line for line in lines if line[:1] == ["AA1"]]
-    assert phoneme[1:3] == [f"{count:,}", f"{count / train.frames:.2%}"]
+    assert phoneme[1:3] == [f"{count:,}", f"{100 * count / train.frames:.2f}"]
     band = f"{train.bands.mean[1]:.2f}", "±", f"{train.bands.deviation[1]:.2f}"
     assert ["1", "400", *band] in [line[:5] for line in lines]
     assert ["mean", "0.00", "to", "0.20"] in [line[:4] for line in lines]
@@ -149,3 +150,11 @@ def test_json_names_copies_and_shared_speakers():
     members = [{"split": "train", "name": "train-0"}, {"split": "dev", "name": "dev-1"}]
     assert values["copies"] == [{"identical": True, "utterances": members}]
     assert values["shared_speakers"] == {"train-speaker-0": ["train", "dev"]}
+
+
+def test_short_corpora_are_counted_in_minutes_and_long_ones_in_hours(report):
+    minutes = [f"{each.frames / 6000:.1f}" for each in report.splits.values()]
+    assert ["minutes", *minutes] in rows(printed(report))
+    train = report.splits["train"]._replace(frames=540_000)
+    longer = report._replace(splits=report.splits | {"train": train})
+    assert ["hours", "1.50"] in [line[:2] for line in rows(printed(longer))]

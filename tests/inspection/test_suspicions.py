@@ -179,7 +179,7 @@ def test_silence_that_is_louder_than_speech():
     assert_named(
         found,
         "silence that is louder than speech",
-        "louder in 100% of the pairs of a silent and a spoken frame",
+        "louder in 100 % of the pairs of a silent and a spoken frame",
     )
 
 

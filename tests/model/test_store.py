@@ -20,7 +20,7 @@ from phonemes.model.store import (
     save_model,
 )
 from phonemes.model.tensor_file import read_tensors, write_tensors
-from phonemes.storage.layout import Spelling
+from phonemes.storage.layout import MODEL, Spelling
 
 CPU = torch.device("cpu")
 SMALL = Architecture(
@@ -177,9 +177,16 @@ def test_a_missing_model_says_how_to_make_it(path):
 
 def test_a_file_of_another_program_is_refused(path):
     torch.save({"weight": torch.ones(2)}, path)
-    assert refusal(path) == (
-        f"{path} is damaged: it is no file of safetensors; delete it and run `dvc repro`"
-    )
+    assert refusal(path) == (f"{path} is damaged: it is no file of safetensors; copy it again")
+
+
+def test_a_damaged_model_of_the_project_is_made_anew_though_dvc_has_it_in_its_cache(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    MODEL.parent.mkdir()
+    MODEL.write_bytes(b"cut")
+    assert refusal(MODEL).endswith("; run `phonemes repair --cache`, then `dvc repro`")
 
 
 def test_half_a_model_is_damaged(path):

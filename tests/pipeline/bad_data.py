@@ -18,6 +18,7 @@ import torch
 from helpers import ROOT, ragged, run_stages, set_params
 from safetensors.torch import save_file
 
+from phonemes.errors import MADE_ANEW
 from phonemes.inventory import ARPABET_STRESS
 from phonemes.model.tensor_file import read_tensors, write_tensors
 from phonemes.storage.layout import CONTEXT, CORPUS, DESCRIPTION, MODEL, NORMALIZATION, NORMALIZED
@@ -930,7 +931,7 @@ audio_kinds = {
     ),
     "a TextGrid without recording": (
         lambda: shutil.copy(GRID0, GRID0.with_stem("b")),
-        "1 alignments in data/raw/mine have no recording in data/raw/mine: "
+        "1 alignment in data/raw/mine without recording in data/raw/mine: "
         "train/s0/b.TextGrid; add the recordings or move the alignments out",
     ),
     "alignments that DVC does not watch": (
@@ -970,7 +971,7 @@ audio_kinds = {
     ),
     "a recording in no split": (
         lambda: (RAW / "train").rename(RAW / "other"),
-        "2 recordings are in no folder train, dev (or val) or test: other/s0/a.wav,"
+        "2 recordings in no folder train, dev (or val) or test: other/s0/a.wav,"
         " other/s1/a.wav; move them, or set corpus.audio.split to list or share",
     ),
     "a folder without recordings": (
@@ -1048,13 +1049,11 @@ listed_kinds = {
     ),
     "a list that leaves a speaker out": (
         lambda: replace(LIST, "s2,dev\n", "\n"),
-        "data/raw/mine/speakers.csv: 1 recordings are not listed (s2/a), 0 rows "
-        "have no recording (); make both agree",
+        "data/raw/mine/speakers.csv: 1 recording not listed (s2/a); make both agree",
     ),
     "a list with an absent speaker": (
         lambda: replace(LIST, "s5", "s5,test\ns9"),
-        "data/raw/mine/speakers.csv: 0 recordings are not listed (), 1 rows have no"
-        " recording (s9); make both agree",
+        "data/raw/mine/speakers.csv: 1 row without recording (s9); make both agree",
     ),
     "a list with two places for a speaker": (
         lambda: replace(LIST, "s5", "s0,test\ns5"),
@@ -1159,7 +1158,7 @@ arctic_kinds = {
 }
 FRAMES, LENGTH, LABELS = (CORPUS / kind / "train.npy" for kind in ("frames", "lengths", "labels"))
 DEV, INDEX = NORMALIZED / "dev.npy", CONTEXT / "dev.npy"
-DAMAGED = f"{MODEL} is damaged: ...; delete it and run `dvc repro`"
+DAMAGED = f"{MODEL} is damaged: ...; {MADE_ANEW}"
 NO_MODEL = f"{MODEL} is not a model of this pipeline: ...; delete it and run `dvc repro`"
 MADE_FOR = f"{MODEL} was made for other data:"
 TRAIN_ANEW = "; run `dvc repro` to train a model for these data"
@@ -1183,19 +1182,19 @@ later_kinds = {
         ),
         "truncated frames": (
             lambda: cut(FRAMES),
-            "data/corpus/frames/train.npy is damaged (...); delete it and run `dvc repro`",
+            f"data/corpus/frames/train.npy is damaged (...); {MADE_ANEW}",
         ),
         "frames of zero bytes": (
             lambda: FRAMES.write_bytes(b""),
-            "data/corpus/frames/train.npy is damaged (...); delete it and run `dvc repro`",
+            f"data/corpus/frames/train.npy is damaged (...); {MADE_ANEW}",
         ),
         "a folder for the frames": (
             lambda: folder_instead(FRAMES),
-            "data/corpus/frames/train.npy is damaged (...); delete it and run `dvc repro`",
+            f"data/corpus/frames/train.npy is damaged (...); {MADE_ANEW}",
         ),
         "pickled frames": (
             lambda: np.save(FRAMES, ragged([Exploit()])),
-            "data/corpus/frames/train.npy is damaged (...); delete it and run `dvc repro`",
+            f"data/corpus/frames/train.npy is damaged (...); {MADE_ANEW}",
         ),
         "frames in one axis": (
             lambda: array(FRAMES, np.ravel),
@@ -1256,7 +1255,7 @@ later_kinds = {
         ),
         "truncated lengths": (
             lambda: cut(LENGTH, 0.9),
-            "data/corpus/lengths/train.npy is damaged (...); delete it and run `dvc repro`",
+            f"data/corpus/lengths/train.npy is damaged (...); {MADE_ANEW}",
         ),
         "a length of 0": (
             lambda: array(LENGTH, put(1, 0)),
@@ -1292,7 +1291,7 @@ later_kinds = {
         ),
         "truncated normalized frames": (
             lambda: cut(DEV),
-            "data/normalized/dev.npy is damaged (...); delete it and run `dvc repro`",
+            f"data/normalized/dev.npy is damaged (...); {MADE_ANEW}",
         ),
         "normalized frames of another corpus": (
             lambda: array(DEV, lambda a: a[:-1]),
@@ -1413,7 +1412,7 @@ later_kinds = {
         "a model with an edited weight": (
             lambda: MODEL.write_bytes(MODEL.read_bytes()[:-1] + b"a"),
             f"{MODEL} is damaged: its checksum is another: it was edited, or changed on the disk; "
-            "delete it and run `dvc repro`",
+            + MADE_ANEW,
         ),
         "a model of another k": (
             lambda: (set_params({"data": {"k": 0}}), np_context()),
@@ -1434,7 +1433,7 @@ later_kinds = {
         ),
         "a model of another program": (
             lambda: save_file({"weight": torch.ones(2)}, MODEL),
-            f"{MODEL} is damaged: it was written by another program; delete it and run `dvc repro`",
+            f"{MODEL} is damaged: it was written by another program; {MADE_ANEW}",
         ),
         "a model without its facts": (
             lambda: model(lambda tensors, description: description.pop("facts")),
@@ -1463,7 +1462,7 @@ later_kinds = {
     "predict": {
         "a description without the header": (
             lambda: DESCRIPTION.write_text('{"source": "arrays", "features": null}'),
-            "data/corpus/description.json is damaged (no header); delete it and run `dvc repro`",
+            f"data/corpus/description.json is damaged (no header); {MADE_ANEW}",
         ),
         "missing test frames": (
             lambda: (NORMALIZED / "test.npy").unlink(),

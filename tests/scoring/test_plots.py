@@ -10,10 +10,17 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from colours import nearest
 from dvc_render.vega import VegaRenderer
 from helpers import ROOT
 
-from phonemes.inventory import ARPABET_STRESS
+from phonemes.inventory import (
+    ARPABET_PLAIN,
+    ARPABET_STRESS,
+    TIMIT,
+    phonetic_classes,
+    phonetic_order,
+)
 from phonemes.scoring.tables import confused_pairs_table, confusion_table, phoneme_table
 from phonemes.training.range_test import marks, rising, suggest, sweep
 
@@ -165,12 +172,50 @@ def test_pairs_of_revisions_that_list_the_most_frequent_alone_are_shown(counts):
     }
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize("phonemes", [ARPABET_STRESS, ARPABET_PLAIN, TIMIT])
+def test_the_confusion_matrix_names_phonetic_classes_where_they_are(phonemes):
+    table = confusion_table(np.ones((len(phonemes), len(phonemes)), int), phonemes)
+    spec = at_each_revision({"HEAD": table}, "confusion_matrix", "predicted", "actual")
+    drawn = shown(spec)
+    ordered = [phonemes[label] for label in phonetic_order(phonemes)]
+    classes = phonetic_classes(ordered)
+    assert {cell["actual"]: cell["class"] for cell in drawn["rect"]} == dict(
+        zip(ordered, classes, strict=True)
+    )
+    starts = [place for place, name in enumerate(classes) if name not in classes[:place]]
+    assert [line["row"] for line in drawn["rule"]] == starts[1:]
+    assert [text["text"] for text in drawn["text"]] == [classes[place] for place in starts]
+
+
+@pytest.mark.heavy
+def test_phonemes_of_no_known_inventory_have_no_classes():
+    names = ("SIL", "T", "@", "AH0")
+    table = confusion_table(np.ones((4, 4), int), names)
+    spec = at_each_revision({"HEAD": table}, "confusion_matrix", "predicted", "actual")
+    drawn = shown(spec)
+    assert len(drawn["rect"]) == 16
+    assert not drawn.get("text") and not drawn.get("rule")
+
+
+@pytest.mark.parametrize("name", ["curves", "pair_bars", "phoneme_bars", "rate"])
+def test_revisions_have_colours_that_everybody_can_tell_apart(name):
+    template = (TEMPLATES / f"{name}.json").read_text("utf-8")
+    found = [json.loads(each) for each in re.findall(r'"range": (\[[^\]]+\])', template)]
+    assert found and all(each == found[0] for each in found)
+    assert nearest(found[0][:3]) > 40
+    assert nearest(found[0]) > 20
+
+
 def fields(spec):
     """Return the names that a specification reads from its rows, and those it calculates."""
     text = json.dumps({key: value for key, value in spec.items() if key != "data"})
     read = set(re.findall(r'"field": "(\w+)"', text)) | set(re.findall(r"datum\.(\w+)", text))
     read |= set(re.findall(r"datum\['(\w+)'\]", text))
-    return read, set(re.findall(r'"as": "(\w+)"', text))
+    looked_up = {
+        name for found in re.findall(r'"fields": (\[[^\]]+\])', text) for name in json.loads(found)
+    }
+    return read, {*re.findall(r'"as": "(\w+)"', text), *looked_up, "value"}  # of a legend's label
 
 
 @pytest.mark.parametrize("name", ["confusion_matrix", "pair_bars", "phoneme_bars", "rate"])

@@ -118,9 +118,8 @@ def test_intervals_and_the_line_say_what_they_count(project, capsys, speakers, u
     assert set(table["unit"]) == {unit} and set(table["units"]) == {units}
     assert (table["low"] <= table["value"]).all() and (table["value"] <= table["high"]).all()
     value, low, high = table.loc["accuracy", ["value", "low", "high"]]
-    assert f"accuracy {value:.4f} ({low:.4f} to {high:.4f}; {units} {unit})" in (
-        capsys.readouterr().out
-    )
+    printed = capsys.readouterr().out
+    assert f"dev:  accuracy {value:.4f} (95 % {low:.4f} to {high:.4f}; {units} {unit})" in printed
 
 
 def test_of_one_speaker_there_is_no_interval(project, capsys):

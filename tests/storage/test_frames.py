@@ -96,7 +96,7 @@ def test_scales_are_a_second_array_of_numpy_in_the_file(tmp_path):
 def test_frames_of_8_bits_with_other_scales_are_refused(tmp_path, scales, reason):
     path = tmp_path / "a.npy"
     write(path, np.ones((5, 3), np.int8), scales)
-    message = f"{path} is damaged ({reason}); delete it and run `dvc repro`"
+    message = f"{path} is damaged ({reason}); run `phonemes repair --cache`, then `dvc repro`"
     with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
         read_stored(path, 5)
 

@@ -58,7 +58,7 @@ def test_an_array_is_read_only_and_not_loaded_until_needed(save):
 
 
 def test_an_array_of_pickles_is_not_opened(save):
-    expected = "is damaged .*; delete it and run `dvc repro`"
+    expected = "is damaged .*; run `phonemes repair --cache`, then `dvc repro`"
     assert re.search(expected, refusal(read_array, save([{}])))
 
 

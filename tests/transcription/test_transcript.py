@@ -10,7 +10,7 @@ HELLO = Transcript(
 
 def test_a_transcript_prints_as_a_table():
     assert str(HELLO).splitlines() == [
-        "    start       end  phoneme  confidence",
+        " start, s    end, s  phoneme  confidence",
         "    0.000     0.250  SIL            0.99",
         "    0.250     0.310  HH             0.50",
     ]

@@ -31,6 +31,7 @@ from phonemes.storage.inputs import refuse_ignored
 from phonemes.storage.layout import SPLITS
 from phonemes.transcription.segments import Segment
 from phonemes.transcription.sound import SUFFIXES
+from phonemes.wording import counted
 
 
 class Layout(NamedTuple):
@@ -103,7 +104,8 @@ def find_recordings(path: Path, audio: AudioParams) -> Found:
     missing = {split: len(splits[split]) - len(aligned[split]) for split in SPLITS}
     if any(missing.values()):
         counts = ", ".join(f"{count} of {split}" for split, count in missing.items() if count)
-        notes.append(f"left out {sum(missing.values())} recordings without alignment: {counts}")
+        left_out = counted(sum(missing.values()), "recording")
+        notes.append(f"left out {left_out} without alignment: {counts}")
     return Found(aligned, notes)
 
 
@@ -145,7 +147,7 @@ def _left_over(
     ]
     if wrong:
         raise InputError(
-            f"{len(wrong)} alignments in {alignments_path} have no recording in {path}: "
+            f"{counted(len(wrong), 'alignment')} in {alignments_path} without recording in {path}: "
             f"{listing(str(alignments[str(name)]) for name in wrong)}; add the recordings or move "
             f"the alignments out{_to_convert(path, layout)}"
         )
@@ -153,7 +155,8 @@ def _left_over(
         return []
     below = sorted({name.partition("/")[0] for name in left_over})
     return [
-        f"ignored {len(left_over)} alignments in folders without recordings, below {listing(below)}"
+        f"ignored {counted(len(left_over), 'alignment')} in folders without recordings, below "
+        f"{listing(below)}"
     ]
 
 

@@ -24,6 +24,7 @@ from phonemes.corpus.shares import draw_splits, share_sizes
 from phonemes.corpus.source import composed
 from phonemes.errors import InputError, raise_true_cause
 from phonemes.storage.layout import SPLITS
+from phonemes.wording import counted
 
 SPLIT_NAMES = {"train": "train", "dev": "dev", "val": "dev", "test": "test"}
 PATTERN_SECONDS = 60.0  # that a pattern may take for all paths; a sound one takes below a second
@@ -181,7 +182,7 @@ def _by_folder(files: Mapping[str, PurePosixPath]) -> dict[str, str]:
             strays.append(str(file))
     if strays:
         raise InputError(
-            f"{len(strays)} recordings are in no folder train, dev (or val) or test: "
+            f"{counted(len(strays), 'recording')} in no folder train, dev (or val) or test: "
             f"{listing(strays)}; move them, or set corpus.audio.split to list or share"
         )
     return splits
@@ -234,11 +235,11 @@ def _listed(
     unlisted = {name for name, subject in subjects.items() if subject not in rows}
     absent = rows.keys() - subjects.values()
     if unlisted or absent:
-        raise InputError(
-            f"{path}: {len(unlisted)} recordings are not listed ({listing(unlisted)}), "
-            f"{len(absent)} rows have no recording ({listing(absent)}); make both agree"
-            + (f", a file by its path below {corpus}" if key == "file" else "")
-        )
+        recordings, rows_left = counted(len(unlisted), "recording"), counted(len(absent), "row")
+        wrong = [f"{recordings} not listed ({listing(unlisted)})"] if unlisted else []
+        wrong += [f"{rows_left} without recording ({listing(absent)})"] if absent else []
+        how = f", a file by its path below {corpus}" if key == "file" else ""
+        raise InputError(f"{path}: {', '.join(wrong)}; make both agree{how}")
     found = {}
     for name, subject in subjects.items():
         split, speaker = rows[subject]

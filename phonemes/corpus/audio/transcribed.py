@@ -11,6 +11,7 @@ from phonemes.corpus.audio.files import listing
 from phonemes.corpus.audio.recordings import Found
 from phonemes.corpus.params import AudioParams
 from phonemes.errors import InputError
+from phonemes.wording import counted
 
 Align = Callable[[Sequence[Path], Sequence[Text]], Batch]
 
@@ -63,12 +64,15 @@ def align_texts(found: Found, audio: AudioParams, align: Align, progress: bool) 
 
 
 def _notes(count: int, wrong: list[str], batch: Batch) -> list[str]:
-    notes = [f"aligned the texts of {count} recordings with a network that was trained before"]
+    recordings = counted(count, "recording")
+    notes = [f"aligned the texts of {recordings} with a network that was trained before"]
     if batch.spelled:
         words = listing(batch.spelled)
-        notes.append(f"espeak-ng spelled {len(batch.spelled)} words that CMUdict lacks: {words}")
+        spelled = counted(len(batch.spelled), "word")
+        notes.append(f"espeak-ng spelled {spelled} that CMUdict lacks: {words}")
     if wrong:
         notes.append(
-            f"left out {len(wrong)} recordings whose text cannot be aligned, the first: {wrong[0]}"
+            f"left out {counted(len(wrong), 'recording')} whose text cannot be aligned, "
+            f"the first: {wrong[0]}"
         )
     return notes

@@ -141,13 +141,22 @@ def _lay_out(axes: Axes, limits: tuple[float, float] | None, whole: bool) -> Non
         ends = (low, high) if limits or integer else (ticks[0], ticks[-1])
         if ends[0] == ends[1]:
             ends = ends[0] - 0.5, ends[1] + 0.5
-        axis.set_ticks([tick for tick in ticks if ends[0] - 1e-9 <= tick <= ends[1] + 1e-9])
+        shown = [tick for tick in ticks if ends[0] - 1e-9 <= tick <= ends[1] + 1e-9]
+        axis.set_ticks(shown, _alike(shown))
         axis.set_view_interval(*ends, ignore=True)
-        axis.set_major_formatter("{x:.6g}")
     axes.tick_params(left=False, bottom=False, labelcolor=COLOURS["muted"])
     axes.grid(axis="y", color=COLOURS["line"], linewidth=1, clip_on=False)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)
+
+
+def _alike(ticks: Sequence[float]) -> list[str]:
+    """Return ticks as texts, all with as many decimals as the one that needs most."""
+    texts = [f"{tick:.6g}" for tick in ticks]
+    if any("e" in text for text in texts):
+        return texts
+    decimals = max(len(text.partition(".")[2]) for text in texts)
+    return [f"{tick:.{decimals}f}" for tick in ticks]
 
 
 def _for_the_page(svg: str, summary: str, tips: Sequence[tuple[str, str]]) -> Markup:

@@ -345,8 +345,9 @@ def miscalibrated(run: Run) -> Finding | None:
     side = "high" if confidence > accuracy else "low"
     return Finding(
         "Confidence",
-        f"Confidences are too {side}: {number(confidence)} on average, where {number(accuracy)} "
-        f"of the frames are right {end}",
+        f"Confidences are too {side}: {number(confidence)} on average, "
+        f"{number(abs(confidence - accuracy))} {'above' if side == 'high' else 'below'} the share "
+        f"of frames that are right {end}",
         _calibration_advice(run, side),
     )
 
@@ -376,7 +377,7 @@ def number_of_phones(run: Run) -> Finding | None:
         smoothed = run.param("smooth", "lm_scale")
         return Finding(
             "Phones",
-            f"Predictions have {percent(ratio - 1)} more phones than the truth: labels change too "
+            f"Predictions have {percent(ratio - 1)} more phones than are spoken: labels change too "
             f"often. {rate}",
             "Smooth them over time: `dvc exp run $(phonemes recipe smoothed)`."
             if smoothed == 0
@@ -385,7 +386,7 @@ def number_of_phones(run: Run) -> Finding | None:
     if ratio <= PHONES_LESS:
         return Finding(
             "Phones",
-            f"Predictions have {percent(1 - ratio)} fewer phones than the truth: short ones are "
+            f"Predictions have {percent(1 - ratio)} fewer phones than are spoken: short ones are "
             f"lost. {rate}",
         )
     return None

@@ -23,7 +23,7 @@ SCORE_NAMES = {
     "top3_accuracy": "Top-3 accuracy",
     "macro_f1": "Macro F1",
     "phone_error_rate": "Phone error rate",
-    "cross_entropy": "Cross-entropy, nats",
+    "cross_entropy": "Cross-entropy, nats per frame",
     "calibration_error": "Calibration error",
 }
 TOOLS: dict[str, object] = {  # for all templates of reports
@@ -31,6 +31,7 @@ TOOLS: dict[str, object] = {  # for all templates of reports
     "signed": text.signed,
     "percent": text.percent,
     "frame_width": FRAME_WIDTH,
+    "stresses": ("none", "primary", "secondary"),
 }
 
 
@@ -230,7 +231,7 @@ def curves(runs: list[Run]) -> list[Chart]:
         accuracy = _curve("Accuracy", known, both, unit, note)
     return [
         accuracy,
-        _curve("Cross-entropy of dev", known, [("dev_loss", "dev")], "nats a frame"),
+        _curve("Cross-entropy of dev", known, [("dev_loss", "dev")], "nats per frame"),
         _curve("Learning rate", known, [("lr", "mean of an epoch")], ""),
     ]
 

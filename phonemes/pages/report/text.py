@@ -22,7 +22,7 @@ def signed(value: float | None) -> str:
     return f"{value:+.3f}".replace("-", MINUS) if round(value, 3) else "0.000"
 
 
-def counted(difference: int) -> str:
+def signed_count(difference: int) -> str:
     """Return a difference of numbers of frames, with its sign."""
     return f"{difference:+,}".replace("-", MINUS)
 

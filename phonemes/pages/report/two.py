@@ -21,7 +21,7 @@ from phonemes.pages.report.findings import Finding
 from phonemes.pages.report.matrix import Matrix, counts_of, difference_matrix
 from phonemes.pages.report.one import SCORE_NAMES, TOOLS, about, curves, records, shown, warnings
 from phonemes.pages.report.run import Run
-from phonemes.pages.report.text import counted, number, signed
+from phonemes.pages.report.text import number, signed, signed_count
 
 MOST_PHONEMES = 10  # better ones, and worse ones
 MOST_SPEAKERS = 20  # that changed most
@@ -69,7 +69,7 @@ def comparison(before: Run, after: Run) -> str:
         tables=tables(before, after),
         calibration=reliability(before, after),
         curves=curves([before, after]),
-        counted=counted,
+        signed_count=signed_count,
         **TOOLS,
     )
 
@@ -110,10 +110,12 @@ def verdict(found: Paired, score: str, before: str, after: str) -> str:
     if found.units == 1:
         one = found.kind.removesuffix("s")
         return f"{start}, as far as one {one} tells: {signed(found.value)}."
+    certain = found.better in (0, found.units)  # then every sample has the same sign
+    improvement = "" if certain else f"; probability of improvement {number(found.improvement)}"
     return (
         f"{start}: {signed(found.value)}, 95 % interval {signed(found.low)} to "
         f"{signed(found.high)} over {found.units} {found.kind}. {after} is better for "
-        f"{found.better} of them; probability of improvement {number(found.improvement)}."
+        f"{found.better} of them{improvement}."
     )
 
 

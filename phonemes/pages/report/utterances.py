@@ -1,4 +1,4 @@
-"""The best and the worst utterances of dev: frames, truth and prediction, aligned in time.
+"""The best and the worst utterances of dev: frames, actual and predicted phonemes, aligned in time.
 
 A strip has FRAME_WIDTH units a frame, so that a phone of some frames has room for its name; it
 scrolls. Sound is there where the corpus is recordings and the recording has as many frames as
@@ -64,7 +64,7 @@ class Strip(NamedTuple):
     width: int  # units
     picture: str  # data URI; "" without frames
     mel: tuple[str, str] | None  # lowest and highest frequency; None: other coefficients
-    truth: tuple[Segment, ...]
+    actual: tuple[Segment, ...]
     predicted: tuple[Segment, ...]
     errors: tuple[tuple[int, int], ...]  # start and width of runs of wrong frames, units
     confidence: str  # points of the line, as SVG has them

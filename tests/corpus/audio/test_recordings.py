@@ -156,7 +156,7 @@ def test_a_split_does_not_lose_all_of_its_recordings(tmp_path):
 def test_alignments_without_recording_are_an_error(tmp_path):
     touch(tmp_path, "train/1.wav", "train/1.TextGrid", "train/2.TextGrid")
     with pytest.raises(
-        InputError, match=r"1 alignments .* have no recording .*: train/2\.TextGrid;"
+        InputError, match=r"1 alignment .* without recording .*: train/2\.TextGrid;"
     ):
         find_recordings(tmp_path, AUDIO)
 
@@ -183,7 +183,7 @@ def test_alignments_of_folders_that_are_not_there_are_ignored_and_counted(tmp_pa
 def test_alignments_in_the_wrong_folder_are_not_ignored(tmp_path):
     touch(tmp_path, *[f"{split}/{split}.wav" for split in ["train", "dev", "test"]])
     touch(tmp_path, "train/train.TextGrid", "dev/dev.TextGrid", "tests/test.TextGrid")
-    with pytest.raises(InputError, match=r"1 alignments .* have no .*: tests/test\.TextGrid;"):
+    with pytest.raises(InputError, match=r"1 alignment .* without .*: tests/test\.TextGrid;"):
         find_recordings(tmp_path, AUDIO)
 
 

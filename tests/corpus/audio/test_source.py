@@ -108,7 +108,7 @@ def test_what_was_left_out_is_told(tmp_path):
     (tmp_path / "train/a/0.TextGrid").unlink()
     source = open_source(tmp_path, replace(AUDIO, unaligned="skip"), FEATURES, jobs=1)
     assert [item.name for item in source.splits["train"]()] == ["train/b/1"]
-    assert source.notes() == ["left out 1 recordings without alignment: 1 of train"]
+    assert source.notes() == ["left out 1 recording without alignment: 1 of train"]
 
 
 def test_phones_are_translated_by_a_table_before_any_work(tmp_path):

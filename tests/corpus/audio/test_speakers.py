@@ -188,7 +188,7 @@ def test_the_first_folder_names_the_split(tmp_path):
 @pytest.mark.parametrize("stray", ["misc/x.wav", "train.wav", "a/train/x.wav"])
 def test_recordings_in_no_split_folder_are_an_error(stray, tmp_path):
     paths = files("train/1/a.wav", "dev/2/a.wav", "test/3/a.wav", stray)
-    with pytest.raises(InputError, match=rf"1 recordings are in no folder train.*: {stray};"):
+    with pytest.raises(InputError, match=rf"1 recording in no folder train.*: {stray};"):
         places(paths, tmp_path, AUDIO)
 
 
@@ -269,7 +269,7 @@ def test_a_list_of_files_without_speakers_leaves_these_to_the_folders(tmp_path):
         ("file,split\na/1,train\na/1.wav,dev\n", "line 3: file a/1.wav has another place above"),
         (
             "file,split\na/1,train\nb/1,dev\nd/1,test\n",
-            r"2 rec.*listed \(a/2, c/1\), 1 rows .*\(d/1\)",
+            r"2 rec.*listed \(a/2, c/1\), 1 row .*\(d/1\)",
         ),
         ("", "cannot read corpus.audio.speakers, .*list.csv: No columns"),
         ("file,split\na,b,c\n1,2,3,4\n", "cannot read corpus.audio.speakers"),

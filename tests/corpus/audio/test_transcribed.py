@@ -75,7 +75,7 @@ def test_texts_are_aligned_where_there_is_no_alignment(corpus):
     assert found["train/a/0"] == found["train/b/1"]  # whose TextGrid says the same
     assert source.notes() == [
         "aligned the texts of 2 recordings with a network that was trained before",
-        "espeak-ng spelled 1 words that CMUdict lacks: blat",
+        "espeak-ng spelled 1 word that CMUdict lacks: blat",
     ]
 
 
@@ -107,7 +107,7 @@ def test_texts_that_cannot_be_aligned_are_left_out_where_that_is_asked_for(corpu
     skip = replace(ALIGN, unaligned="skip")
     source = open_source(corpus, skip, FEATURES, jobs=1, align=align)
     assert len(labels(source)) == 5
-    assert source.notes()[-1].startswith("left out 1 recordings whose text cannot be aligned, the")
+    assert source.notes()[-1].startswith("left out 1 recording whose text cannot be aligned, the")
 
 
 def test_the_way_to_use_texts_is_told_where_they_are_not_aligned(corpus):
@@ -131,7 +131,7 @@ def test_a_recording_without_text_is_refused_where_others_are_aligned(corpus):
     with pytest.raises(InputError, match=r"1 of the 2 recordings in train have no alignment"):
         find_recordings(corpus, ALIGN)
     found = find_recordings(corpus, replace(ALIGN, unaligned="skip"))
-    assert found.notes == ["left out 1 recordings without alignment: 1 of train"]
+    assert found.notes == ["left out 1 recording without alignment: 1 of train"]
 
 
 def test_a_test_split_with_texts_is_labelled_and_without_is_not(tmp_path):

@@ -43,7 +43,7 @@ def points(shown, colour="accent"):
 
 def test_points_are_between_the_ticks_around_them():
     shown = drawing(Line("dev", "accent", [1, 2, 4], [0.2, 0.5, 1.0]))
-    assert [text for text in texts(shown) if "." in text] == ["0.2", "0.4", "0.6", "0.8"]
+    assert [text for text in texts(shown) if "." in text] == ["0.2", "0.4", "0.6", "0.8", "1.0"]
     first, middle, last = points(shown)
     assert first == pytest.approx((LEFT, HEIGHT - BOTTOM), abs=0.1)
     assert last == pytest.approx((WIDTH - RIGHT, TOP), abs=0.1)
@@ -66,7 +66,7 @@ def test_limits_hold_both_axes():
     shown = drawing(Line("even", "even", [0, 1], [0, 1]), limits=(0, 1), whole=False)
     corners = [(LEFT, HEIGHT - BOTTOM), (WIDTH - RIGHT, TOP)]
     assert np.allclose(points(shown, "muted"), corners, atol=0.1)
-    assert texts(shown)[:6] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+    assert texts(shown)[:6] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
 
 
 def test_points_that_are_not_finite_are_left_out_with_their_tips():
@@ -102,3 +102,8 @@ def test_a_drawing_has_the_colours_of_the_page_and_text_that_is_text():
 def test_what_a_chart_says_is_escaped():
     shown = chart("t", [Line("a", "accent", [1], [1], tips=["<b>"])], "x", "y", '"><script>')
     assert "<script>" not in shown.svg and "&lt;b&gt;" in shown.svg
+
+
+def test_ticks_of_an_axis_have_equally_many_decimals():
+    rates = drawing(Line("lr", "accent", [1, 2], [0.0004, 0.0024]))
+    assert texts(rates)[2:-1][-6:] == ["0.0000", "0.0005", "0.0010", "0.0015", "0.0020", "0.0025"]

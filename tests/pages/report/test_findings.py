@@ -303,14 +303,12 @@ def sure(run, error, *bins):
 def test_confidences_that_are_too_low_or_too_high_are_told(run):
     low = sure(run, 0.1, (0.5, 0.6, 50), (0.9, 1.0, 50), (np.nan, np.nan, 0))
     assert text(rules.miscalibrated(low)) == (
-        "Confidences are too low: 0.700 on average, where 0.800 of the frames are right (expected "
-        "calibration error 0.100). Less label smoothing (train.label_smoothing, now 0.1) "
+        "Confidences are too low: 0.700 on average, 0.100 below the share of frames that are right "
+        "(expected calibration error 0.100). Less label smoothing (train.label_smoothing, now 0.1) "
         "makes them higher."
     )
     high = sure(run, 0.1, (0.6, 0.5, 50), (1.0, 0.9, 50))
-    assert (
-        "Confidences are too high: 0.800 on average, where 0.700" in rules.miscalibrated(high).text
-    )
+    assert "too high: 0.800 on average, 0.100 above the share" in rules.miscalibrated(high).text
     mixed = sure(run, 0.1, (0.6, 0.5, 50), (0.8, 0.9, 50))
     assert "too high for some frames and too low for others" in rules.miscalibrated(mixed).text
 
@@ -335,8 +333,9 @@ def with_phones(run, phones, predicted):
 
 def test_too_many_phones_ask_for_smoothing_and_too_few_do_not(run):
     assert text(rules.number_of_phones(with_phones(run, 100, 115))) == (
-        "Predictions have 15\u00a0% more phones than the truth: labels change too often. The phone "
-        "error rate is 0.250. Smooth them over time: `dvc exp run $(phonemes recipe smoothed)`."
+        "Predictions have 15\u00a0% more phones than are spoken: labels change too often. The "
+        "phone error rate is 0.250. Smooth them over time: "
+        "`dvc exp run $(phonemes recipe smoothed)`."
     )
     smoothed = with_params(with_phones(run, 100, 115), smooth={"lm_scale": 1})
     assert rules.number_of_phones(smoothed).advice == ""

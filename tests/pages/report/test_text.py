@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from phonemes.pages.report.text import counted, named, number, percent, points, signed
+from phonemes.pages.report.text import named, number, percent, points, signed, signed_count
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ from phonemes.pages.report.text import counted, named, number, percent, points, 
         (signed, -0.5, "\u22120.500"),
         (signed, -0.0001, "0.000"),
         (signed, math.nan, "\u2013"),
-        (counted, -1234, "\u22121,234"),
-        (counted, 3, "+3"),
+        (signed_count, -1234, "\u22121,234"),
+        (signed_count, 3, "+3"),
         (percent, 0.4174, "42\u00a0%"),
         (percent, 0.0995, "10\u00a0%"),
         (percent, 0.0813, "8.1\u00a0%"),

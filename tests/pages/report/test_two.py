@@ -42,6 +42,12 @@ PAIRED = Paired(0.02, 0.01, 0.03, 0.998, 4, 5, "speakers")
             "new is better than old: +0.020, 95 % interval +0.010 to +0.030 over 5 speakers. new "
             "is better for 4 of them; probability of improvement 0.998.",
         ),
+        (  # every sample of the bootstrap would be better
+            PAIRED._replace(better=5),
+            "accuracy",
+            "new is better than old: +0.020, 95 % interval +0.010 to +0.030 over 5 speakers. new "
+            "is better for 5 of them.",
+        ),
         (PAIRED, "phone_error_rate", "new is worse than old: +0.020"),
         (PAIRED._replace(low=-0.01), "accuracy", "old and new do not differ by more than noise: +"),
         (PAIRED._replace(value=0.0), "accuracy", "old and new are equally good."),

@@ -93,7 +93,7 @@ def test_a_strip_agrees_with_the_predictions_of_its_frames(run):
         wrong = stored["labels"][own] != stored["predicted"][own]
         assert sum(width for _, width in strip.errors) == FRAME_WIDTH * wrong.sum()
         assert strip.width == FRAME_WIDTH * len(wrong)
-        for name, row in (("labels", strip.truth), ("predicted", strip.predicted)):
+        for name, row in (("labels", strip.actual), ("predicted", strip.predicted)):
             drawn = [(segment.label, segment.width // FRAME_WIDTH) for segment in row]
             expanded = [label for label, frames in drawn for _ in range(frames)]
             assert expanded == [run.phonemes[label] for label in stored[name][own]]
@@ -106,7 +106,7 @@ def test_a_long_utterance_is_cut(run, monkeypatch):
     monkeypatch.setattr(utterances, "MOST_FRAMES", 30)
     for strip in extremes(run).worst:
         assert strip.cut and strip.frames > 30
-        assert strip.width == 30 * FRAME_WIDTH == sum(segment.width for segment in strip.truth)
+        assert strip.width == 30 * FRAME_WIDTH == sum(segment.width for segment in strip.actual)
 
 
 def test_time_is_in_seconds_where_the_stride_is_known():
@@ -153,7 +153,7 @@ def test_other_coefficients_have_a_scale_each():
 def test_without_frames_a_strip_has_no_picture_and_the_page_says_so(run):
     (CORPUS / "frames/dev.npy").unlink()
     found = extremes(run)
-    assert all(strip.picture == "" and strip.truth for strip in found.best)
+    assert all(strip.picture == "" and strip.actual for strip in found.best)
     assert found.note == f"The run has no {CORPUS / 'frames/dev.npy'}: run `dvc repro`."
 
 
