@@ -14,7 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from params_rules import RULES
 
+from phonemes.corpus.audio.recordings import LAYOUTS
 from phonemes.errors import InputError
+from phonemes.inventory import INVENTORIES
+from phonemes.model.architecture import ACTIVATIONS, NORMS
 from phonemes.params import Params, load, parse, warnings
 from phonemes.schema import Items, Number, build, read_yaml
 
@@ -125,6 +128,19 @@ def test_the_shortest_and_longest_lists_are_allowed(key):
 )
 def test_values_that_could_not_run_are_out_of_range(key, value):
     assert f"{key} is {value!r}; expected" in complaint(json.dumps(with_changes({key: value})))
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [
+        ("corpus.audio.layout", LAYOUTS),
+        ("corpus.audio.phonemes", INVENTORIES),
+        ("model.activation", ACTIVATIONS),
+        ("model.norm", NORMS),
+    ],
+)
+def test_the_names_that_are_allowed_are_those_that_the_code_knows(key, known):
+    assert RULES[key][1].words == tuple(known)
 
 
 @pytest.mark.parametrize("key", RULES)

@@ -1,6 +1,7 @@
 """Each window is distorted on its own, as asked, and its middle frame stays in the middle."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from phonemes.training.augmentation import (
 from phonemes.training.params import UNDISTORTED
 
 BATCH, WIDTH, BANDS = 500, 9, 12
+DISTORTIONS = [each.name for each in fields(UNDISTORTED) if not each.name.endswith("_width")]
 
 
 @pytest.fixture
@@ -60,13 +62,7 @@ def test_without_augmentation_windows_stay_as_they_are(tiny, windows):
         assert torch.equal(distorted(windows, augment), windows)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "mel_scale", "mel_shift", "time_warp", "gain", "spectral_tilt", "noise", "time_masks",
-        "band_masks", "equalizer", "background",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("name", DISTORTIONS)
 def test_every_distortion_alone_changes_every_window_in_its_own_way(name):
     augment = augmented(**{name: {"background": 1.0}.get(name, 2 if "masks" in name else 0.3)})
     torch.manual_seed(0)
@@ -75,6 +71,21 @@ def test_every_distortion_alone_changes_every_window_in_its_own_way(name):
     assert augment.any()
     assert result.shape == same.shape
     assert len(result.flatten(1).unique(dim=0)) > (10 if "masks" in name else BATCH * 0.9)
+
+
+@pytest.mark.parametrize(
+    ("on", "numbers"),
+    [
+        ({}, 5),
+        (dict.fromkeys(("mel_scale", "mel_shift", "time_warp", "gain", "noise"), 0.1), 5),
+        ({"time_masks": 2, "band_masks": 1}, 11),
+        ({"equalizer": 0.1}, 11),
+        ({"background": 0.1}, 11),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_a_window_needs_as_many_random_numbers_as_in_trainings_before(on, numbers):
+    assert draws(augmented(**on)) == numbers  # of another count, torch draws others
 
 
 def test_the_mel_axis_is_scaled_and_shifted_as_drawn():

@@ -2,6 +2,7 @@
 
 import sys
 
+import params_rules
 import pytest
 import torch
 from helpers import PARAMS, ROOT, changed, run
@@ -20,6 +21,10 @@ RULES = {
         weights, torch.tensor(it.lr), weight_decay=it.weight_decay, fused=True
     ),
 }
+
+
+def test_every_optimizer_is_compared_with_torchs():
+    assert tuple(RULES) == params_rules.RULES["train.optimizer"][1].words
 
 
 @pytest.mark.parametrize("changes", [{}, {"momentum": 0.9}, {"weight_decay": 0.3, "momentum": 0.5}])

@@ -6,11 +6,12 @@ import torch
 from helpers import changed
 from hypothesis import given
 from hypothesis import strategies as st
+from params_rules import RULES
 from torch.optim import lr_scheduler
 
 from phonemes.training.schedule import PLANNED, plateau_factor, rate_factor
 
-SCHEDULES = ["constant", "step", "exponential", "plateau", "cosine", "onecycle"]
+SCHEDULES = RULES["train.schedule"][1].words
 EPOCHS = 12
 losses = st.lists(st.floats(0.1, 5) | st.sampled_from([1.0, 0.9999, 0.99995, 0.999]), max_size=20)
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonemes.corpus.audio.alignments import RATES, Alignment, frame_labels, read_alignment
+from phonemes.corpus.audio.recordings import LAYOUTS
 from phonemes.corpus.audio.textgrid import Interval
 from phonemes.errors import InputError
 from phonemes.inventory import INVENTORIES
@@ -75,6 +76,14 @@ def test_a_pipe_is_refused_and_not_waited_for(suffix, tmp_path):
     os.mkfifo(tmp_path / f"a{suffix}")
     with pytest.raises(InputError, match=rf"cannot read .*a\{suffix}: it is not a file"):
         read_alignment(tmp_path / f"a{suffix}", "phones", 16000)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_alignments_of_every_layout_are_read(layout, read):
+    suffix = LAYOUTS[layout].alignment
+    examples = {".TextGrid": TEXTGRID, ".PHN": PHN, ".lab": HTS}
+    intervals = read(examples[suffix], suffix).intervals
+    assert [(start, end) for start, end, _ in intervals] == [(0, 0.5), (0.5, 0.9), (0.9, 1.4)]
 
 
 def test_a_missing_file_is_named(tmp_path):

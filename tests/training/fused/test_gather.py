@@ -1,7 +1,7 @@
 """The kernel distorts and pools the windows of a batch as torch does, given the same draws."""
 
 import mmap
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -133,6 +133,10 @@ def check(change, bands, k, widths=None, targets=1, dtype=torch.float32, form="f
 )
 def test_windows_are_distorted_as_torch_does_it(change):
     check(change, bands=4, k=3)
+
+
+def test_every_distortion_is_compared():
+    assert list(ALL) == [each.name for each in fields(UNDISTORTED)]
 
 
 @pytest.mark.parametrize("change", [{}, {"time_masks": 1, "time_mask_width": 4}, ALL])
