@@ -6,11 +6,12 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 from helpers import ENVIRONMENT, ROOT, STAGES, run
-from test_structure import import_levels
+from test_structure import DECLARED, import_levels
 
 from phonemes.commands.main import COMMANDS
 
@@ -163,8 +164,20 @@ def test_the_map_has_every_part_of_the_library_with_its_level():
     assert {part: int(level) for part, level in rows} == {part: levels[part] for part in parts}
 
 
+def test_git_ignores_what_dvc_keeps():
+    kept = [out for stage in DECLARED.values() for out in stage["outs"] if isinstance(out, str)]
+    ignored = (ROOT / ".gitignore").read_text("utf-8").splitlines()
+    places = {out: {f"/{place}" for place in (out, *map(str, Path(out).parents))} for out in kept}
+    assert [out for out in kept if not places[out] & {*ignored}] == []
+
+
+def test_the_page_of_the_pipeline_has_every_stage():
+    text = (ROOT / "docs/pipeline.md").read_text("utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == [*STAGES]
+
+
 def test_every_stage_and_command_has_a_test():
-    assert list(yaml.safe_load((ROOT / "dvc.yaml").read_text("utf-8"))["stages"]) == [*STAGES]
+    assert [*DECLARED] == [*STAGES]
     tests = [f"stages/test_{name}.py" for name in STAGES if name != "context"]
     tests += [f"commands/test_{name}.py" for name in COMMANDS]
     assert [name for name in tests if not (ROOT / "tests" / name).exists()] == []
