@@ -23,9 +23,10 @@ help:  ## list the commands
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet -c constraints.txt -e '.[synthetic,audio,align,export,search,test,lint,docs]'
-	touch $@
+	@touch $@
 
 install: $(READY)  ## make a virtual environment with pinned versions
+	@echo "next: $(if $(VENV),source $(VENV)/bin/activate; )phonemes --help"
 
 reproduce: $(READY)  ## rebuild whatever is out of date; scores, whether they are the commit's, and plots
 	$(PY) -m phonemes repair

@@ -43,10 +43,11 @@ from phonemes.params import Params
 from phonemes.search.corpus import host_split, normalized_splits, read_labelled
 from phonemes.storage.layout import CORPUS, HostSplit
 from phonemes.storage.read import read_phonemes
-from phonemes.training.loop import Run, epochs
+from phonemes.training.loop import epochs
 from phonemes.training.params import UNDISTORTED, FitParams
 from phonemes.training.prepare import prepare
 from phonemes.training.profile import profile
+from phonemes.training.run import Run
 
 FRAMES = {"cuda": 1_100_000}  # of each GPU
 OTHER_FRAMES = 4_096

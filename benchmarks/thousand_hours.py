@@ -39,9 +39,9 @@ from phonemes.storage.layout import HostSplit, Labels, Scales, StoredFrames
 from phonemes.storage.npy import NpyAppender
 from phonemes.storage.read import read_labels, read_starts, read_stored
 from phonemes.storage.scales import best_scales, magnitude_counts
-from phonemes.training.loop import Run, begin
 from phonemes.training.prepare import prepare
 from phonemes.training.profile import record
+from phonemes.training.run import Run, begin
 
 BANDS, CLASSES = 40, 71
 POOL = 2**20  # frames that are made; the others repeat them from other places on

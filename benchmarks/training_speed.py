@@ -48,10 +48,11 @@ from phonemes.inference.windows import DeviceSplit, gather, to_device
 from phonemes.model.architecture import Architecture, Classifier, build
 from phonemes.storage.layout import HostSplit
 from phonemes.training.batches import ResidentBatches
-from phonemes.training.loop import Batches, Buffers, Run, epochs
+from phonemes.training.loop import epochs
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import UNDISTORTED, FitParams
 from phonemes.training.profile import profile
+from phonemes.training.run import Batches, Buffers, Run
 from phonemes.training.step import make_step
 from phonemes.training.streaming import StreamedBatches
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from phonemes.errors import InputError
 from phonemes.schema import Choice, Number
 from phonemes.storage.layout import Starts, StoredFrames
-from phonemes.storage.parts import PART, parts, rows_of
+from phonemes.storage.parts import PART, jumps, parts, rows_of
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,7 @@ def window_starts(lengths: NDArray[np.integer], k: int, padding: str) -> Starts:
 
 def utterance_lengths(starts: Starts) -> NDArray[np.int64]:
     """Return the number of frames of each utterance, (U,), from the jumps in starts, (N,)."""
-    begins = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
-    return np.diff(begins, append=len(starts))
+    return np.diff(np.concatenate([[-1], jumps(starts), [len(starts) - 1]]))
 
 
 def pad(frames: StoredFrames, starts: Starts, k: int, padding: str) -> StoredFrames:
@@ -72,11 +71,16 @@ def pad(frames: StoredFrames, starts: Starts, k: int, padding: str) -> StoredFra
     Raises:
         InputError: the starts are not those of these frames, this k and this padding.
     """
-    return _padded(frames, starts, _jumps(len(frames), starts, k, padding), k, padding)
+    return _padded(frames, starts, _checked_jumps(len(frames), starts, k, padding), k, padding)
 
 
 def pad_by_parts(
-    frames: StoredFrames, starts: Starts, k: int, padding: str, most: int = PART
+    frames: StoredFrames,
+    starts: Starts,
+    k: int,
+    padding: str,
+    most: int = PART,
+    utterances: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[int, StoredFrames]]:
     """Return runs of the rows that `pad` returns, one after the other, and where each begins.
 
@@ -88,36 +92,49 @@ def pad_by_parts(
         k: context frames on each side.
         padding: zero or edge.
         most: frames of a run, or one longer utterance.
+        utterances: (U,) which of them, as if there were no others; None: all.
 
     Raises:
         InputError: as `pad`, at once.
     """
-    jumps = _jumps(len(frames), starts, k, padding)
-    lengths = np.diff(np.concatenate([[-1], jumps, [len(starts) - 1]]))
-
-    def run(own: slice) -> tuple[int, StoredFrames]:
-        first = int(starts[own.start])
-        inside = jumps[slice(*np.searchsorted(jumps, [own.start, own.stop - 1]))] - own.start
-        return first, _padded(rows_of(frames, own), starts[own] - first, inside, k, padding)
-
-    return (run(part.frames) for part in parts(lengths, most))
+    _checked_jumps(len(frames), starts, k, padding)
+    return _runs(frames, utterance_lengths(starts), k, padding, most, utterances)
 
 
-def _jumps(count: int, starts: Starts, k: int, padding: str) -> NDArray[np.intp]:
+def _runs(
+    frames: StoredFrames,
+    lengths: NDArray[np.int64],
+    k: int,
+    padding: str,
+    most: int,
+    utterances: NDArray[np.bool_] | None,
+) -> Iterator[tuple[int, StoredFrames]]:
+    first = 0
+    for part in parts(lengths, most):
+        inside, rows = lengths[part.utterances], rows_of(frames, part.frames)
+        if utterances is not None:
+            chosen = utterances[part.utterances]
+            inside, rows = inside[chosen], rows[np.repeat(chosen, inside)]
+        if len(inside):
+            starts = window_starts(inside, k, padding)
+            yield first, _padded(rows, starts, inside.cumsum()[:-1] - 1, k, padding)
+            first += int(starts[-1]) + 1 + _gap(k, padding)
+
+
+def _checked_jumps(count: int, starts: Starts, k: int, padding: str) -> NDArray[np.intp]:
     """Return the last frame of each utterance but the last, (U - 1,); refuse other starts."""
-    steps = np.diff(starts)
-    jumps = np.flatnonzero(steps != 1)
+    last = jumps(starts)
     if (
         len(starts) != count
         or not len(starts)
         or starts[0] != 0
-        or (steps[jumps] != 1 + _gap(k, padding)).any()
+        or (starts[last + 1] - starts[last] != 1 + _gap(k, padding)).any()
     ):
         raise InputError(
             "the context index was made for other utterances, data.k or data.padding; "
             "run `dvc repro`, or the stages from context on"
         )
-    return jumps
+    return last
 
 
 def _padded(

@@ -1,7 +1,6 @@
 """Train the classifier: data/normalized, data/context and labels -> model and history."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from phonemes.context import utterance_lengths
 from phonemes.distributed.launch import launch, process_count
 from phonemes.distributed.world import SINGLE, Group, World, in_a_world, joined
 from phonemes.inference.device import Compute, choose_compute, choose_device
-from phonemes.model.architecture import describe
 from phonemes.model.phone_counts import PhoneCounts, count_phones
 from phonemes.model.purpose import Purpose, read_purpose
 from phonemes.model.store import TrainedNetwork, TrainingFacts, project_version, save_model
@@ -23,37 +21,16 @@ from phonemes.storage.inputs import code
 from phonemes.storage.layout import CORPUS, HISTORY, MODEL, HostSplit, checkpoint_folder
 from phonemes.storage.read import read_phonemes, read_split, read_utterances
 from phonemes.training.checkpoint import KEPT, Checkpoints, run_key
+from phonemes.training.fitting import Show, train_alongside, train_and_print, train_silently, unseen
 from phonemes.training.history import shown_live, write_history
-from phonemes.training.loop import DivergedError, Epoch, Run, epochs
+from phonemes.training.loop import DivergedError
 from phonemes.training.params import FitParams
 from phonemes.training.planned import require_size
 from phonemes.training.prepare import prepare
-from phonemes.training.profile import profile, record
+from phonemes.training.run import Epoch
 from phonemes.training.sharing import shared_out
 from phonemes.training.stacking import FittedModel, Spread, fit_model, one_by_one
 from stages import run
-
-# where another process shows its bar: the line is written over it, and the bar below
-OVER_THE_BAR = "\r\033[K" if sys.stdout is not None and sys.stdout.isatty() else ""
-
-
-def announce(training: Run) -> None:
-    """Print what is about to be trained and what it will cost."""
-    cost = profile(training)
-    print(describe(training.classifier.architecture))
-    print(
-        f"{cost.parameters:,} parameters; {training.steps:,} steps of {training.frames:,} frames "
-        f"an epoch on {training.device}, {str(training.dtype).removeprefix('torch.')}\n"
-        f"memory of a step {cost.step_bytes / 2**20:,.0f} MiB, "
-        f"of all frames {cost.resident_bytes / 2**20:,.0f} MiB; "
-        f"an epoch takes about {cost.epoch_seconds:,.1f} s",
-        flush=True,
-    )
-    if (processes := training.group.world.size) > 1:
-        print(f"one of {processes} processes, each with {training.batch:,} frames of a step")
-    if training.batches.blocks > 1:
-        blocks = training.batches.blocks
-        print(f"frames pass through the device in {blocks} blocks an epoch", flush=True)
 
 
 class Trained(NamedTuple):
@@ -62,53 +39,12 @@ class Trained(NamedTuple):
     history: list[Epoch]
     best: Epoch | None
     network: TrainedNetwork
-    dtype: torch.dtype
-
-
-def train_to_the_end(
-    training: Run,
-    checkpoints: Checkpoints,
-    progress: bool,
-    show: Callable[[list[Epoch]], str],
-    lines: bool = True,
-) -> None:
-    """Train, or go on training from a checkpoint; save, then show, every epoch."""
-    if (why := checkpoints.resume(training)) and lines:
-        print(why, flush=True)
-    show(training.history)
-    for epoch in epochs(training, progress, lines):
-        last = epoch.epoch == training.train.epochs
-        for warning in (checkpoints.save(training, last=last), show(training.history)):
-            if warning:
-                print(warning, file=sys.stderr)
-
-
-def train_with_others(training: Run, checkpoints: Checkpoints) -> None:
-    """Train a network together with the process that prints."""
-    profile(training)
-    train_to_the_end(training, checkpoints, False, lambda history: "", lines=False)
-
-
-def train_beside_others(training: Run, checkpoints: Checkpoints, name: str) -> None:
-    """Train while another process prints; say in a line what came of it."""
-    record(training)
-    try:
-        train_to_the_end(training, checkpoints, False, lambda history: "", lines=False)
-    except DivergedError as error:
-        raise DivergedError(f"{name}: {error}") from None
-    best = training.best
-    assert best is not None
-    print(
-        f"{OVER_THE_BAR}{name}: kept epoch {best.epoch} of {len(training.history)}, dev accuracy "
-        f"{best.dev_accuracy:.4f}; {sum(epoch.seconds for epoch in training.history):,.1f} s "
-        f"on {training.device}",
-        flush=True,
-    )
 
 
 def keep(
     first: Trained,
     model: FittedModel,
+    dtype: torch.dtype,
     purpose: Purpose,
     phones: PhoneCounts,
     weights: Path,
@@ -117,7 +53,7 @@ def keep(
     """Write all networks, and the history of the one trained on the whole training set."""
     best = first.best
     assert best is not None
-    precision = str(first.dtype).removeprefix("torch.")
+    precision = str(dtype).removeprefix("torch.")
     facts = TrainingFacts(best.epoch, best.dev_accuracy, precision, project_version())
     save_model(weights, model.base, model.stacked, purpose, phones, facts)
     write_history(history, first.history)
@@ -140,7 +76,7 @@ class Fitting(NamedTuple):
     phonemes: Sequence[str]
     kept: int  # checkpoints of other runs
     progress: bool
-    show: Callable[[list[Epoch]], str]  # the history of the first network
+    show: Show  # the history of the first network
     world: World
     together: Group  # that trains each network
     trained: list[Trained]  # grows
@@ -155,18 +91,17 @@ class Fitting(NamedTuple):
         arrays = [array for split in (train, dev) for array in split if array is not None]
         key = run_key(how, arrays, code("train"), facts)
         checkpoints = Checkpoints(checkpoint_folder(), key, self.kept)
-        show = (lambda history: "") if self.trained else self.show
+        show = unseen if self.trained else self.show
         try:
             if self.world.first:
-                announce(training)
-                train_to_the_end(training, checkpoints, self.progress, show)
+                train_and_print(training, checkpoints, self.progress, show)
             elif self.together.world.size > 1:
-                train_with_others(training, checkpoints)
+                train_silently(training, checkpoints)
             else:
-                train_beside_others(training, checkpoints, name)
+                train_alongside(training, checkpoints, name)
         finally:
             network = training.trained
-            self.trained.append(Trained(training.history, training.best, network, dtype))
+            self.trained.append(Trained(training.history, training.best, network))
         return network
 
 
@@ -205,7 +140,7 @@ def train_model(
     if stackings and places and group.world.size > 1:
         print(f"{networks(params)} networks are shared out to {group.world.size} processes")
     try:
-        with shown_live(HISTORY) if places else nullcontext(lambda history: "") as show:
+        with shown_live(HISTORY) if places else nullcontext(unseen) as show:
             progress = params.runtime.progress
             fitting = Fitting(
                 compute, phonemes, kept, progress, show, group.world, together, trained
@@ -216,13 +151,13 @@ def train_model(
     except DivergedError:
         if places and trained[0].best and not stackings:
             model = FittedModel([trained[0].network], [])
-            keep(trained[0], model, purpose, phones, *places)
+            keep(trained[0], model, compute.dtype, purpose, phones, *places)
             outputs.replace()  # though the stage fails
         if not stackings:
             group.wait()  # all diverged; the first that ends, ends all
         raise
     if places:
-        keep(trained[0], model, purpose, phones, *places)
+        keep(trained[0], model, compute.dtype, purpose, phones, *places)
 
 
 def networks(params: Params) -> int:

@@ -174,3 +174,16 @@ def test_frames_that_are_padded_by_parts_are_those_padded_at_once(lengths, k, pa
         rows[first : first + len(part)] = part
     np.testing.assert_array_equal(rows, whole)
     assert whole.dtype == np.int16
+
+
+@given(several_lengths, radii, paddings, st.integers(1, 9), st.randoms(use_true_random=False))
+def test_some_utterances_are_padded_as_if_there_were_no_others(lengths, k, padding, most, random):
+    frames = np.arange(1, 2 * lengths.sum() + 1, dtype=np.int16).reshape(-1, 2)
+    chosen = np.array([random.random() < 0.5 for _ in lengths])
+    chosen[random.randrange(len(lengths))] = True
+    starts, owner = window_starts(lengths, k, padding), np.repeat(chosen, lengths)
+    alone = pad(frames[owner], window_starts(lengths[chosen], k, padding), k, padding)
+    rows = np.zeros_like(alone)
+    for first, part in pad_by_parts(frames, starts, k, padding, most, chosen):
+        rows[first : first + len(part)] = part
+    np.testing.assert_array_equal(rows, alone)

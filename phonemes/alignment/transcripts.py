@@ -3,9 +3,11 @@
     NAME.txt, NAME.lab        what is said in NAME.wav
     SPEAKER-CHAPTER.trans.txt  LibriSpeech: a line for each recording of the folder, "NAME TEXT"
 
-A .lab that holds times, as festival's and HTS's do, is an alignment and no text.
+They are in UTF-8, or in UTF-16 with a byte order mark. A .lab that holds times, as festival's
+and HTS's do, is an alignment and no text.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -91,7 +93,9 @@ def _lines(path: Path) -> dict[str, Text]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8-sig")
+        data = path.read_bytes()
+        marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if marked else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise_true_cause(error, path)
-        raise InputError(f"cannot read the text {path}: {error}; expected UTF-8") from None
+        raise InputError(f"cannot read the text {path}: {error}; save it as UTF-8") from None

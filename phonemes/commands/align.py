@@ -36,8 +36,9 @@ SHOWN = 50  # words that a lexicon lacks, at most
 )
 @options.model
 @options.silence
+@options.ipa
 @click.option("--accept-misfits", is_flag=True, help="Align texts that do not fit all the same.")
-@click.option("--missing", is_flag=True, help="Leave out recordings whose files are there.")
+@options.missing
 @options.overwrite
 @options.device
 def align(
@@ -48,6 +49,7 @@ def align(
     lexicon: Path | None,
     model: str | None,
     silence: str,
+    ipa: bool,
     accept_misfits: bool,
     missing: bool,
     overwrite: bool,
@@ -61,17 +63,17 @@ def align(
     spoken is refused, from the word on at which it goes wrong. A folder goes on after a recording
     that fails, and lists those at the end.
     """
-    from tqdm import tqdm
-
     from phonemes.alignment.aligner import aligner_of
     from phonemes.alignment.dictionary import read_lexicons
     from phonemes.alignment.transcripts import read_text, texts_of
     from phonemes.features.sound import require_libraries
-    from phonemes.transcription.outputs import formats_of, write, written
+    from phonemes.transcription.outputs import formats_of, write
     from phonemes.transcription.recognizer import choose_model, open_recognizer
     from phonemes.transcription.transcript import Transcript
 
     require_libraries("phonemes align")
+    if ipa and "textgrid" not in formats_of(to):
+        raise InputError("--ipa is for TextGrids; add textgrid to --to")
     found = jobs_of(source, text, to, out, missing, overwrite)
     sounds = [Path(job.sound) for job in found]
     texts = [*texts_of(sounds)] if text is None else [read_text(text)]
@@ -83,30 +85,28 @@ def align(
         sounds, texts, words, accept=accept_misfits
     )
     failed, seconds, words_found = [], 0.0, 0
-    quiet = len(found) < 2 or not sys.stderr.isatty()
-    with tqdm(zip(found, outcomes, strict=True), "", len(found), disable=quiet) as bar:
+    pairs = zip(found, outcomes, strict=True)
+    with options.progress(pairs, len(found), [to]) as bar:
         for job, outcome in bar:
             if isinstance(outcome, InputError):
                 failed.append(str(outcome))
                 continue
             (phones, spoken, _, misfit), track, samples = outcome
             if misfit:
-                tqdm.write(f"{job.sound} does not fit its text {misfit}", sys.stderr)
+                bar.write(f"{job.sound} does not fit its text {misfit}", sys.stderr)
             transcript = Transcript(
                 phones, len(samples) / recognizer.rate, chosen.name, spoken, track
             )
-            write(job, transcript, samples, recognizer.rate, silence)
+            write(job, transcript, samples, recognizer.rate, silence, ipa)
             seconds += transcript.duration
             words_found += len(spoken)
     if spelled:
         click.echo(listed(spelled), err=True)
     if len(found) == 1 and failed:
         raise InputError(failed[0])
-    done = counted(len(found) - len(failed), "recording")
-    click.echo(
-        f"aligned {done}, {seconds:,.1f} s of sound, {counted(words_found, 'word')}: "
-        f"{written(found, formats_of(to), out)}"
-    )
+    done = len(found) - len(failed)
+    what = f"aligned {counted(words_found, 'word')} of"
+    click.echo(options.done(what, found, done, seconds, formats_of(to), out))
     if failed:
         lines = "".join(f"\n  {line}" for line in failed)
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:{lines}")
@@ -121,20 +121,26 @@ def jobs_of(
         InputError: there are none, they do not go with the other arguments, or their files are
             there already.
     """
-    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing
+    from phonemes.transcription.outputs import (
+        formats_of,
+        jobs,
+        refuse_existing,
+        refuse_nowhere,
+        unwritten,
+    )
 
     formats = formats_of(to)
     if not formats:
         raise InputError("--to names no format; leave it out for textgrid")
     if not source.exists():
-        raise InputError(f"there is no recording {source}")
+        refuse_nowhere([str(source), *([str(text)] if text else [])])
     if text is not None and source.is_dir():
         raise InputError(
             f"{source} is a folder: its texts lie next to its recordings; leave out {text}"
         )
     found = [*jobs([str(source)], formats, out)]
     if missing:
-        return [job for job in found if not all(path.exists() for path in job.outputs.values())]
+        return unwritten(found)
     if not overwrite:
         refuse_existing(found)
     return found

@@ -2,15 +2,19 @@
 
 import os
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import click
 
-from phonemes.errors import reported
+from phonemes.errors import InputError, reported
+from phonemes.storage.inputs import PARAMS
 
 # each a module here, with a function of that name
 COMMANDS = (
     "transcribe",
     "align",
+    "agreement",
     "inspect",
     "plan",
     "recipe",
@@ -24,6 +28,9 @@ COMMANDS = (
     "export",
     "repair",
 )
+
+
+ANYWHERE = ("transcribe", "align", "agreement")  # the others work in a project's folder
 
 
 class Subcommands(click.Group):
@@ -40,6 +47,20 @@ class Subcommands(click.Group):
         command: click.Command = getattr(import_module(f"phonemes.commands.{name}"), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; an error of a folder that is no project's says so.
+
+        Raises:
+            InputError: of the subcommand.
+        """
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            place = "the project's folder"
+            if ctx.invoked_subcommand in ANYWHERE or PARAMS.exists() or place in str(error):
+                raise
+            raise InputError(f"{error}; {Path.cwd()} has no {PARAMS}: work in {place}") from None
+
 
 @click.command(
     cls=Subcommands,
@@ -50,8 +71,8 @@ class Subcommands(click.Group):
 def phonemes() -> None:
     """Label recordings, and tools around the pipeline; `dvc repro` runs the pipeline itself.
 
-    transcribe and align work anywhere, the others in the folder of a project, the one with
-    params.yaml.
+    transcribe, align and agreement work anywhere, the others in the folder of a project, the one
+    with params.yaml.
     """
 
 

@@ -1,6 +1,5 @@
 """`phonemes transcribe`: the phonemes of recordings, with their times."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,6 @@ import click
 
 from phonemes.commands import options
 from phonemes.errors import InputError
-from phonemes.wording import counted
 
 if TYPE_CHECKING:
     from phonemes.transcription.outputs import Job
@@ -16,7 +14,9 @@ if TYPE_CHECKING:
     from phonemes.transcription.transcript import Transcript
 
 
-def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "Transcript":
+def labelled(
+    job: "Job", recognizer: "Recognizer", raw: bool, silence: str, ipa: bool
+) -> "Transcript":
     """Transcribe a recording and write its files."""
     import numpy as np
 
@@ -39,7 +39,7 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
             named = str(path) in str(error)
             raise error if named else InputError(f"{job.sound}: {error}") from None
     samples = np.concatenate(held) if held else np.zeros(0, np.float32)
-    write(job, transcript, samples, recognizer.rate, silence)
+    write(job, transcript, samples, recognizer.rate, silence, ipa)
     return transcript
 
 
@@ -53,9 +53,11 @@ def labelled(job: "Job", recognizer: "Recognizer", raw: bool, silence: str) -> "
 @options.out
 @options.model
 @options.silence
+@options.ipa
 @click.option(
     "--raw", is_flag=True, help="The likeliest phoneme of each frame, not smoothed over time."
 )
+@options.missing
 @options.overwrite
 @options.device
 def transcribe(
@@ -64,7 +66,9 @@ def transcribe(
     out: Path | None,
     model: str | None,
     silence: str,
+    ipa: bool,
     raw: bool,
+    missing: bool,
     overwrite: bool,
     device: str,
 ) -> None:
@@ -76,29 +80,32 @@ def transcribe(
 
     sox call.sph -t wav - | phonemes transcribe -
     """
-    from tqdm import tqdm
-
     from phonemes.features.sound import require_libraries
-    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing, written
+    from phonemes.transcription.outputs import formats_of, jobs, refuse_existing, unwritten
     from phonemes.transcription.recognizer import choose_model, open_recognizer
 
     require_libraries("phonemes transcribe")
     formats = formats_of(to or "")
-    if out is not None and not formats:
-        raise InputError("--out needs --to, which says what to write")
+    for name, given in (("--out", out is not None), ("--missing", missing)):
+        if given and not formats:
+            raise InputError(f"{name} needs --to, which says what to write")
+    if ipa and "textgrid" not in formats:
+        raise InputError("--ipa is for TextGrids; add --to textgrid")
     if "-" in sources and formats and out is None:
         raise InputError("standard input has no folder to write to; name one with --out FOLDER")
     found = [*jobs(sources, formats, out)]
-    if not overwrite:
+    if missing:
+        found = unwritten(found)
+    elif not overwrite:
         refuse_existing(found)
     chosen = choose_model(model)
     click.echo(f"model: {chosen.name} ({chosen.why})", err=True)
     recognizer = open_recognizer(chosen.name, device)
     many, failed, seconds = len(found) > 1, [], 0.0
-    with tqdm(found, unit=" recordings", disable=not (many and sys.stderr.isatty())) as bar:
+    with options.progress(found, len(found), formats) as bar:
         for job in bar:
             try:
-                transcript = labelled(job, recognizer, raw, silence)
+                transcript = labelled(job, recognizer, raw, silence, ipa)
             except InputError as error:
                 if not many:
                     raise
@@ -109,7 +116,7 @@ def transcribe(
                 bar.clear()
                 click.echo(f"{job.sound}\n{transcript}\n" if many else str(transcript))
     if formats:
-        done = counted(len(found) - len(failed), "recording")
-        click.echo(f"labelled {done}, {seconds:,.1f} s of sound: {written(found, formats, out)}")
+        done = len(found) - len(failed)
+        click.echo(options.done("labelled", found, done, seconds, formats, out))
     if failed:
         raise InputError(f"{len(failed)} of {len(found)} recordings failed:\n" + "\n".join(failed))

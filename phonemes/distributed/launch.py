@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from phonemes.distributed.world import VARIABLES
 from phonemes.errors import InputError
+from phonemes.inference.device import device_count, require_devices
 
 if TYPE_CHECKING:
     import torch
@@ -36,29 +37,10 @@ def process_count(gpus: Gpus, device: "torch.device", networks: int) -> int:
     """
     if all(name in os.environ for name in VARIABLES):
         return 1
-    there = _present(device)
     if gpus == "auto":
-        return min(there, networks) if device.type == "cuda" else 1
-    if gpus > there:
-        kind = "core" if device.type == "cpu" else "GPU"
-        raise InputError(
-            f"runtime.gpus is {gpus}, but there {'is' if there == 1 else 'are'} {there} "
-            f"{kind}{'s' * (there != 1)}; set it to auto, or to at most {there}"
-        )
+        return min(device_count(device), networks) if device.type == "cuda" else 1
+    require_devices(gpus, device)
     return gpus if networks == 1 else min(gpus, networks)
-
-
-def _present(device: "torch.device") -> int:
-    """Return the GPUs of this host, or on a CPU the cores that this process may use."""
-    if device.type == "cuda":
-        import torch
-
-        return torch.cuda.device_count()
-    if device.type != "cpu":
-        return 1
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def launch(count: int, device: "torch.device", module: str, arguments: Sequence[str] = ()) -> None:

@@ -1,5 +1,7 @@
 """The device that a stage computes on, and the precision it computes in."""
 
+import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -65,12 +67,34 @@ def choose_devices(name: str, gpus: int | Literal["auto"]) -> list[torch.device]
     device = choose_device(name)
     if device.type != "cuda" or gpus == "auto" or gpus == 1:
         return [device]
-    if gpus > (there := torch.cuda.device_count()):
-        raise InputError(
-            f"runtime.gpus is {gpus}, but there {'is' if there == 1 else 'are'} {there} "
-            f"GPU{'s' * (there != 1)}; set it to auto, or to at most {there}"
-        )
+    require_devices(gpus, device)
     return [torch.device("cuda", number) for number in range(gpus)]
+
+
+def device_count(device: torch.device) -> int:
+    """Return the GPUs of this host, or on a CPU the cores that this process may use."""
+    if device.type == "cuda":
+        return torch.cuda.device_count()
+    if device.type != "cpu":
+        return 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def require_devices(gpus: int, device: torch.device) -> None:
+    """Refuse a runtime.gpus that is more than there are.
+
+    Raises:
+        InputError: there are not as many GPUs, or cores.
+    """
+    if gpus <= (there := device_count(device)):
+        return
+    kind = "core" if device.type == "cpu" else "GPU"
+    raise InputError(
+        f"runtime.gpus is {gpus}, but there {'is' if there == 1 else 'are'} {there} "
+        f"{kind}{'s' * (there != 1)}; set it to auto, or to at most {there}"
+    )
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from phonemes.context import DataParams, pad_by_parts
+from phonemes.context import DataParams, pad_by_parts, utterance_lengths, window_starts
 from phonemes.errors import InputError
 from phonemes.model.architecture import Architecture
 from phonemes.storage.frames import LARGEST
@@ -36,9 +36,13 @@ class DeviceSplit(NamedTuple):
 
 
 def to_device(
-    split: HostSplit, data: DataParams, device: torch.device, dtype: torch.dtype
+    split: HostSplit,
+    data: DataParams,
+    device: torch.device,
+    dtype: torch.dtype,
+    utterances: NDArray[np.bool_] | None = None,
 ) -> DeviceSplit:
-    """Put a split on the device.
+    """Put a split on the device, part by part: of a memory-mapped one little is in host memory.
 
     Args:
         split: in host memory; its labels are (N,), or (N, D) from `prepare.targets`.
@@ -46,21 +50,28 @@ def to_device(
         device: where to.
         dtype: of windows, and of frames that are not stored in a shorter type; one of 16 bits
             loses nothing where the first layer would round to it.
+        utterances: (U,) which of them, as if there were no others; None: all.
 
     Raises:
         InputError: the starts are not those of the frames and `data`, or frames are not finite.
     """
-    runs = pad_by_parts(split.frames, split.starts, data.k, data.padding)
+    k, padding = data.k, data.padding
+    runs = pad_by_parts(split.frames, split.starts, k, padding, utterances=utterances)
     form = StoredForm.of(split.frames, split.scales, device, dtype)
-    count, bands = int(split.starts[-1]) + 2 * data.k + 1, split.frames.shape[1]
+    starts, labels = split.starts, split.labels
+    if utterances is not None:
+        lengths = utterance_lengths(starts)
+        starts = window_starts(lengths[utterances], k, padding)
+        labels = None if labels is None else labels[np.repeat(utterances, lengths)]
+    count, bands = int(starts[-1]) + 2 * k + 1, split.frames.shape[1]
     padded = torch.zeros((count, bands), dtype=form.dtype, device=device)
     for first, rows in runs:
         padded[first : first + len(rows)] = as_tensor(rows).to(device, form.dtype)
     require_finite(padded, dtype)
     return DeviceSplit(
-        padded.as_strided((count - 2 * data.k, (2 * data.k + 1) * bands), (bands, 1)),
-        torch.tensor(split.starts, device=device),
-        None if split.labels is None else _labels(split.labels, device),
+        padded.as_strided((count - 2 * k, (2 * k + 1) * bands), (bands, 1)),
+        torch.tensor(starts, device=device),
+        None if labels is None else _labels(labels, device),
         form.scales,
     )
 

@@ -88,6 +88,12 @@ class Architecture:
         """Return how many labels a window predicts, D = 2n + 1."""
         return 2 * self.target_context + 1
 
+    @property
+    def fits(self) -> bool:
+        """Return whether its layers fit each other: the runs in the window, sums in their width."""
+        one_width = len({*self.hidden}) == 1
+        return 2 * sum(self.pooling) <= self.frames and (one_width or not self.residual)
+
 
 class Classifier(NamedTuple):
     """A network and what it is made of."""

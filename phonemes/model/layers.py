@@ -1,5 +1,6 @@
 """Layers of the network that torch does not have, or not as fast."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -36,11 +37,12 @@ class ContextPooling(nn.Module):
         self.frames, self.bands = frames, bands
         near = frames - 2 * sum(sizes)
         self.widths = (*reversed(sizes), *[1] * near, *sizes)
-        ends = torch.tensor(self.widths).cumsum(0)[:, None]
-        starts = ends - torch.tensor(self.widths)[:, None]
-        frame = torch.arange(frames)
-        averaging = ((frame >= starts) & (frame < ends)) / (ends - starts)  # (S, W)
-        self.register_buffer("averaging", averaging, persistent=False)
+        widths = np.array(self.widths)[:, None]
+        ends = widths.cumsum(0)
+        frame = np.arange(frames)
+        averaging = ((frame >= ends - widths) & (frame < ends)) / widths.astype(np.float32)
+        # computed by numpy: torch imports its compiler, for a second, where tensors are `meta`
+        self.register_buffer("averaging", torch.tensor(averaging), persistent=False)  # (S, W)
 
     def forward(self, windows: Tensor) -> Tensor:
         """Return pooled windows, (B, S C), of windows (B, W C)."""

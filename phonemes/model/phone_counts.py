@@ -33,14 +33,15 @@ def count_phones(labels: Labels, lengths: NDArray[np.integer], classes: int) -> 
         lengths: (U,) frames of each.
         classes: P.
     """
-    label = labels.astype(np.int64)
-    begins = np.diff(label, prepend=-1) != 0
+    begins = np.empty(len(labels), bool)  # a byte a frame; all else is counted by phones
+    np.not_equal(labels[1:], labels[:-1], out=begins[1:])
     ends = np.cumsum(lengths)
     begins[ends - lengths] = True
-    phone = label[begins]  # (M,) one for each run of frames
-    utterance = np.repeat(np.arange(len(lengths)), lengths)[begins]
+    first = np.flatnonzero(begins)  # (M,) frame of each phone
+    phone = labels[first].astype(np.int64)
+    utterance = np.searchsorted(ends, first, "right")
     two, three = utterance[1:] == utterance[:-1], utterance[2:] == utterance[:-2]
-    durations = np.diff(np.flatnonzero(np.append(begins, True)))
+    durations = np.diff(first, append=len(labels))
     lived, ended = _lives(phone, durations, np.append(two, False), classes)
     return PhoneCounts(
         np.bincount(phone, minlength=classes),
@@ -48,7 +49,7 @@ def count_phones(labels: Labels, lengths: NDArray[np.integer], classes: int) -> 
         _sequences(classes, phone[:-2][three], phone[1:-1][three], phone[2:][three]),
         lived,
         ended,
-        np.bincount(label, minlength=classes),
+        lived.sum(0),
     )
 
 

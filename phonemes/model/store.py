@@ -298,12 +298,10 @@ def _require_states(networks: list[TrainedNetwork], kind: str) -> None:
     """Refuse weights that are not those of the architecture, before room is made for them."""
     for number, (architecture, state) in enumerate(networks):
         name = f"{kind}.{number}"
-        try:
-            with torch.device("meta"):  # shapes alone: an architecture may say any size
-                network = build(architecture).network.eval()
-                network(torch.empty(1, architecture.inputs))
-        except RuntimeError:  # as residual blocks of several widths
-            raise _MisfitError(f"the layers of network {name} do not fit each other") from None
+        if not architecture.fits:
+            raise _MisfitError(f"the layers of network {name} do not fit each other")
+        with torch.device("meta"):  # shapes alone: an architecture may say any size
+            network = build(architecture).network
         expected = {key: (each.shape, each.dtype) for key, each in network.state_dict().items()}
         found = {key: (each.shape, each.dtype) for key, each in state.items()}
         for key in sorted({*expected, *found}):

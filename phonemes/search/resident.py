@@ -23,10 +23,9 @@ from phonemes.search.halves import choosing_half
 from phonemes.storage.layout import Labels
 from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import ResidentBatches
-from phonemes.training.loop import Batches, Run
 from phonemes.training.params import FitParams
+from phonemes.training.run import Batches, Run
 from phonemes.training.seeds import derived
-from phonemes.training.shares import select
 from phonemes.training.streaming import fits
 from phonemes.training.targets import targets
 
@@ -102,10 +101,11 @@ class Resident:
                     "the training set does not fit the device, where a search keeps it; search on "
                     "a part of the corpus, or on a GPU with more memory"
                 )
-            halves = (select(dev, half, data) for half in (self._choosing, ~self._choosing))
-            unlabelled = train._replace(labels=None)
+            where = (data, self.device, dtype)
             self._splits[key] = Splits(
-                *(to_device(each, data, self.device, dtype) for each in (unlabelled, *halves))
+                to_device(train._replace(labels=None), *where),
+                to_device(dev, *where, self._choosing),
+                to_device(dev, *where, ~self._choosing),
             )
             self._arrived()
         return _latest(self._splits, key)

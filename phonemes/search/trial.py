@@ -20,8 +20,9 @@ from phonemes.model.size import parameter_count
 from phonemes.params import Params
 from phonemes.search.outcome import StoppedError, Trained
 from phonemes.search.workers import random_state_of_its_own
-from phonemes.training.loop import Batches, Run, epochs
+from phonemes.training.loop import epochs
 from phonemes.training.profile import record
+from phonemes.training.run import Batches, Run
 
 _READY = threading.Lock()
 

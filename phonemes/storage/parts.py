@@ -43,6 +43,19 @@ def parts(lengths: NDArray[np.integer], most: int = PART) -> list[Part]:
     return found
 
 
+def jumps(starts: NDArray[np.integer]) -> NDArray[np.intp]:
+    """Return the last frame of each utterance but the last, (U - 1,), after which starts jump.
+
+    Args:
+        starts: (N,) from `context.window_starts`.
+    """
+    found = [
+        first + np.flatnonzero(np.diff(starts[first : first + PART + 1]) != 1)
+        for first in range(0, len(starts), PART)
+    ]
+    return np.concatenate([np.empty(0, np.intp), *found])
+
+
 def rows_of(array: NDArray, rows: slice) -> NDArray:
     """Return rows of an array; those of a file through a mapping of their own, which ends with it.
 

@@ -28,6 +28,7 @@ from phonemes.storage.layout import (
     Spelling,
     Starts,
 )
+from phonemes.storage.parts import jumps
 
 
 def read_array(path: Path) -> NDArray:
@@ -262,8 +263,7 @@ def read_split_with_lengths(
     """
     found = read_split(split, classes)
     lengths = read_lengths(CORPUS, split)
-    # where an utterance begins, windows start more than a row further on
-    begins = np.flatnonzero(np.diff(found.starts) != 1) + 1
+    begins = jumps(found.starts) + 1
     ends = np.cumsum(lengths)
     if ends[-1] != len(found.starts) or not np.array_equal(begins, ends[:-1]):
         raise InputError(

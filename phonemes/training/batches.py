@@ -8,10 +8,9 @@ from torch import Tensor
 from phonemes.context import DataParams, utterance_lengths
 from phonemes.inference.windows import DeviceSplit, to_device
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import Batches
 from phonemes.training.params import TrainParams
+from phonemes.training.run import Batches
 from phonemes.training.seeds import derived
-from phonemes.training.shares import select
 from phonemes.training.streaming import StreamedBatches, fits
 
 
@@ -62,7 +61,6 @@ def make_batches(
     if utterances is not None:
         share = float(np.average(utterances, weights=utterance_lengths(split.starts)))
     if train.batches == "resident" or (auto and fits(split, device, dtype, share)):
-        chosen = split if utterances is None else select(split, utterances, data)
-        return ResidentBatches(to_device(chosen, data, device, dtype), seed)
+        return ResidentBatches(to_device(split, data, device, dtype, utterances), seed)
     batch = train.batch_size
     return StreamedBatches(split, data, device, dtype, batch, seed, utterances=utterances)

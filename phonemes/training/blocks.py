@@ -13,7 +13,7 @@ from torch import Tensor
 
 from phonemes.inference.windows import as_tensor, require_finite
 from phonemes.storage.layout import Starts, StoredFrames
-from phonemes.storage.parts import release
+from phonemes.storage.parts import jumps, release
 
 
 class Pieces(NamedTuple):
@@ -33,8 +33,8 @@ def cut(starts: Starts, piece: int, utterances: NDArray[np.bool_] | None = None)
         piece: frames.
         utterances: (U,) which of them; None: all.
     """
-    first = np.flatnonzero(np.diff(starts, prepend=starts[0] - 2) != 1)
-    ends = np.append(first[1:], len(starts))
+    ends = np.append(jumps(starts) + 1, len(starts))
+    first = np.append(0, ends[:-1])
     if utterances is not None:
         first, ends = first[utterances], ends[utterances]
     pieces = -(-(ends - first) // piece)

@@ -26,8 +26,8 @@ from phonemes.errors import InputError, raise_true_cause
 from phonemes.model.tensor_file import DamagedError, read_tensors, write_tensors
 from phonemes.storage.atomic import make_folder, replacing
 from phonemes.storage.parts import release
-from phonemes.training.loop import Run
 from phonemes.training.params import FitParams
+from phonemes.training.run import Run
 from phonemes.training.schedule import PLANNED
 from phonemes.training.state import (
     RunState,

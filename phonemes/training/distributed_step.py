@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from phonemes.distributed.world import Group
-from phonemes.training.loop import PartedStep
+from phonemes.training.run import PartedStep
 
 
 class DistributedStep:

@@ -17,9 +17,9 @@ from phonemes.inference.device import Compute, free_memory
 from phonemes.inference.stacked import PADDING
 from phonemes.model.store import posterior_bands
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import Run
 from phonemes.training.params import FitParams, StackingParams
 from phonemes.training.profile import Cost, profile
+from phonemes.training.run import Run
 from phonemes.training.shares import select
 from phonemes.training.stacking import stacked_params
 

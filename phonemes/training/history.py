@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phonemes.storage.atomic import replacing
-from phonemes.training.loop import Epoch
+from phonemes.training.run import Epoch
 
 COLUMNS = Epoch._fields[: Epoch._fields.index("frames_per_second")]  # no times: see below
 

@@ -13,12 +13,12 @@ from phonemes.storage.layout import HostSplit, Labels
 from phonemes.training.augmentation import reached_context
 from phonemes.training.batches import make_batches
 from phonemes.training.distributed_step import DistributedStep
-from phonemes.training.loop import Batches, Buffers, Run, Step
 from phonemes.training.loss import class_weights
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams, TrainParams
+from phonemes.training.run import Batches, Buffers, Run, Step
 from phonemes.training.seeds import derived
-from phonemes.training.shares import Share, process_batch, process_seed, select, share_of
+from phonemes.training.shares import Share, process_batch, process_seed, share_of
 from phonemes.training.step import make_step
 from phonemes.training.targets import targets
 
@@ -49,15 +49,15 @@ def prepare(
             the utterances.
     """
     world, how = group.world, params.train
-    share, utterances = None, None
+    share, of_train, of_dev = None, None, None  # all utterances
     if world.size > 1:
         share = share_of("the training set", train.starts, world, how.seed)
-        utterances = share.utterances
-        dev = select(dev, share_of("dev", dev.starts, world, how.seed).utterances, params.data)
-    on_dev = to_device(dev, params.data, *compute)
+        of_train = share.utterances
+        of_dev = share_of("dev", dev.starts, world, how.seed).utterances
+    on_dev = to_device(dev, params.data, *compute, of_dev)
     learnt = _with_targets(train, reached_context(params.model.target_context, params.augment))
     own = of_process(how, world)
-    batches = make_batches(learnt, params.data, own, *compute, utterances)
+    batches = make_batches(learnt, params.data, own, *compute, of_train)
     assert train.labels is not None
     return new_run(
         batches, on_dev, train.labels, classes, compute.dtype, params, group=group, share=share

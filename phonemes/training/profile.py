@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from phonemes.model.size import parameter_count
-from phonemes.training.loop import Run, Step
+from phonemes.training.run import Run, Step
 
 TIMED_STEPS = range(4, 33)  # at least and at most so many, after one that is not timed
 TIMED_SECONDS = 1.0  # and no more once so much time has passed, in a single process

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from phonemes.errors import InputError
-from phonemes.training.loop import Run, begin
+from phonemes.training.run import Run, begin
 
 MEMORY = 10  # steps that the smoothed loss looks back, about
 SPAN = 10  # steps on each side between which a slope is taken

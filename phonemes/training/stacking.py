@@ -165,9 +165,8 @@ def cross_fit(
     kept, out_of_fold, frames = [], [], []
     for part, network in zip(parts, networks, strict=True):
         left_out = np.isin(np.arange(len(lengths)), part)
-        held_out = select(train, left_out, data)._replace(labels=None)
-        classifier = network.classifier(compute.device)
-        found = posteriors(classifier, to_device(held_out, data, *compute), compute.dtype)
+        held_out = to_device(train._replace(labels=None), data, *compute, left_out)
+        found = posteriors(network.classifier(compute.device), held_out, compute.dtype)
         out_of_fold.append(posterior_frames(found))
         frames.append(np.flatnonzero(np.repeat(left_out, lengths)))
         kept.append(network)

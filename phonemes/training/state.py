@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from phonemes.training.loop import Epoch, Run
+from phonemes.training.run import Epoch, Run
 from phonemes.training.seeds import derived
 
 

@@ -9,10 +9,10 @@ from phonemes.inference.device import runs_triton
 from phonemes.inference.windows import DeviceSplit, gather
 from phonemes.model.architecture import Classifier
 from phonemes.training.augmentation import distort, draw, warped_targets
-from phonemes.training.loop import PartedStep
 from phonemes.training.loss import cross_entropy
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams, TrainParams
+from phonemes.training.run import PartedStep
 
 # steps of a run from which on compiling the fused step, a few seconds once, is won back
 FUSED_FROM = 5_000
@@ -50,7 +50,7 @@ class TorchStep:
         """Return None: what backward needs is known once it has run."""
 
     def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
-        """Take one step; see `phonemes.training.loop.Step`."""
+        """Take one step; see `phonemes.training.run.Step`."""
         for _ in self.parts(order, cursor, rates, totals):
             pass
 

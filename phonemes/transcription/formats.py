@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from io import StringIO
 
+from phonemes.transcription.ipa import SYMBOLS
 from phonemes.transcription.segments import Segment
 from phonemes.transcription.transcript import Transcript
 
@@ -22,12 +23,21 @@ def without_silence(transcript: Transcript) -> Transcript:
     return replace(transcript, phones=tuple(phones))
 
 
+def with_ipa(transcript: Transcript) -> Transcript:
+    """Return a transcript with its phones in IPA too; those of other alphabets stay as they are."""
+    phones = [(phone, SYMBOLS.get(phone.label, phone.label)) for phone in transcript.phones]
+    return replace(
+        transcript, ipa=tuple(phone._replace(label=symbol) for phone, symbol in phones if symbol)
+    )
+
+
 def textgrid(transcript: Transcript, name: str) -> str:
-    """Return a TextGrid in Praat's long text format, with a tier of words where there are any.
+    """Return a TextGrid in Praat's long text format: words and IPA where there are any, phones.
 
     Ends meet exactly: the end of an interval and the start of the next are the same number.
     """
     tiers = {"words": transcript.words} if transcript.words else {}
+    tiers |= {"ipa": transcript.ipa} if transcript.ipa else {}
     tiers |= {"phones": transcript.phones}
     last = _seconds(transcript.duration)
     lines = [

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from phonemes.errors import InputError
 from phonemes.storage.atomic import replacing
-from phonemes.transcription.formats import TEXT, without_silence
+from phonemes.transcription.formats import TEXT, with_ipa, without_silence
 from phonemes.transcription.sound import STDIN, SUFFIXES
 from phonemes.transcription.transcript import Transcript
 from phonemes.wording import counted
@@ -47,15 +47,17 @@ def jobs(sources: Sequence[str], formats: Sequence[str], out: Path | None) -> It
     """Yield a job for each recording of files and folders, in their order.
 
     Raises:
-        InputError: a folder holds no recording, or two recordings would write one file.
+        InputError: a file or folder is not there, a folder holds no recording, or two recordings
+            would write one file.
     """
+    refuse_nowhere(sources)
     taken: dict[Path, str] = {}
     for source in sources:
         folder = Path(source)
         found = [folder]
         if source != STDIN and folder.is_dir():
             every = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
-            found = [path for path in every if path.is_file()]
+            found = [path for path in every if path.is_file() and not _hidden(path, folder)]
             if not found:
                 raise InputError(f"{folder} holds no recording ({', '.join(SUFFIXES)})")
         for path in found:
@@ -72,6 +74,39 @@ def jobs(sources: Sequence[str], formats: Sequence[str], out: Path | None) -> It
                     )
                 taken[output] = str(path)
             yield Job(source if source == STDIN else str(path), name, outputs)
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    """Return whether a file below a folder is hidden, as what macOS writes beside a recording."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def refuse_nowhere(sources: Sequence[str]) -> None:
+    """Refuse names of recordings of which there is none, before any is labelled.
+
+    Raises:
+        InputError: names the first; and the whole path where a space in it has divided it.
+    """
+    for number, source in enumerate(sources):
+        if source == STDIN or Path(source).exists():
+            continue
+        ends = range(number + 1, len(sources) + 1)
+        parts = (sources[start:end] for start in range(number + 1) for end in ends)
+        joined = (" ".join(each) for each in parts if len(each) > 1)
+        whole = next((each for each in joined if Path(each).exists()), None)
+        quotes = f'; a path with a space needs quotes, "{whole}"' if whole else ""
+        raise InputError(f"there is no recording {source}{quotes}")
+
+
+def unwritten(found: Sequence[Job]) -> list[Job]:
+    """Return the recordings that lack files, with these alone to be written."""
+    lacking = (
+        job._replace(
+            outputs={name: path for name, path in job.outputs.items() if not path.exists()}
+        )
+        for job in found
+    )
+    return [job for job in lacking if job.outputs]
 
 
 def refuse_existing(found: Sequence[Job]) -> None:
@@ -117,7 +152,12 @@ def kept(
 
 
 def write(
-    job: Job, transcript: Transcript, samples: NDArray[np.float32], rate: int, silence: str
+    job: Job,
+    transcript: Transcript,
+    samples: NDArray[np.float32],
+    rate: int,
+    silence: str,
+    ipa: bool = False,
 ) -> None:
     """Write the files of a recording, each of them whole or not at all.
 
@@ -127,8 +167,10 @@ def write(
         samples: (S,) of the recording, for a page.
         rate: Hz of the samples.
         silence: label, or empty: as gaps between phones.
+        ipa: whether TextGrids have a tier of IPA.
     """
     shown = without_silence(transcript) if silence == "empty" else transcript
+    shown = with_ipa(shown) if ipa else shown
     for name, output in job.outputs.items():
         output.parent.mkdir(parents=True, exist_ok=True)
         if name in TEXT:

@@ -126,7 +126,7 @@ def choose_model(asked_for: str | None) -> Choice:
     if asked_for:
         return Choice(asked_for, "as asked for")
     if not MODEL.exists():
-        return Choice(ENGLISH, f"there is no {MODEL} here")
+        return Choice(ENGLISH, "comes with the package; no network was trained here")
     try:
         source = load_model(MODEL, torch.device("cpu")).purpose.source
     except InputError as error:

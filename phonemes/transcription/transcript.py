@@ -21,6 +21,7 @@ class Transcript:
     model: str  # what labelled it, for people: "english" or the path of a model file
     words: tuple[Segment, ...] = ()  # where they are known; silence between them has no entry
     track: Track | None = None  # None where it was not kept, as for hours of sound
+    ipa: tuple[Segment, ...] = ()  # the phones in IPA, where they are wanted; no silence
 
     def __str__(self) -> str:
         """Return a table for a terminal, a phoneme a line."""

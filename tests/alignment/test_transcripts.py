@@ -44,7 +44,13 @@ def test_a_lab_with_numbers_is_a_text(tmp_path):
     assert text_of(tmp_path / "a.wav").text.startswith("10 20 cats")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_a_text_may_begin_with_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes("\ufeffcaf\xe9\r\n".encode(encoding.removesuffix("-sig")))
+    assert read_text(tmp_path / "a.txt").text.strip() == "caf\xe9"
+
+
 def test_a_text_that_is_not_utf8_is_named(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match=r"cannot read the text .*a\.txt: .*; expected UTF-8"):
+    with pytest.raises(InputError, match=r"cannot read the text .*a\.txt: .*; save it as UTF-8"):
         read_text(tmp_path / "a.txt")

@@ -45,8 +45,8 @@ def folder(tmp_path, monkeypatch):
 def test_a_text_is_aligned_with_its_recording(folder, capsys):
     assert align("a.wav", "a.txt") == 0
     printed = capsys.readouterr()
-    assert printed.err == "model: english (there is no models/model.safetensors here)\n"
-    assert printed.out == "aligned 1 recording, 3.4 s of sound, 10 words: a.TextGrid\n"
+    assert printed.err == "model: english (comes with the package; no network was trained here)\n"
+    assert printed.out == "aligned 10 words of 1 recording, 3.4 s of sound: a.TextGrid\n"
     words, phones = textgrid.read(folder / "a.TextGrid")
     assert (words.name, phones.name) == ("words", "phones")
     spoken = [interval.text for interval in words.intervals if interval.text]
@@ -95,7 +95,9 @@ def test_the_corpus_takes_what_is_written(folder):
 
 def test_a_folder_is_aligned_beside_its_recordings_in_the_formats_asked_for(folder, capsys):
     assert align(folder, "--to", "textgrid,json,csv") == 0
-    assert "aligned 4 recordings, " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "words of 4 recordings, " in printed
+    assert printed.endswith(": textgrid, json, csv next to the recordings\n")
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.TextGrid"))
     assert found == ["a.TextGrid", "b/b.TextGrid", "c/1-2-0001.TextGrid", "c/1-2-0002.TextGrid"]
     values = json.loads((folder / "c/1-2-0002.json").read_text())
@@ -119,9 +121,8 @@ def test_a_folder_goes_on_after_what_fails_and_lists_it(folder, capsys):
         f"  {folder}/c/1-2-0001.wav does not fit its text from word 1, 'an',"
     )
     assert [*(folder / "found").rglob("*.*")] == [folder / "found/c/1-2-0002.TextGrid"]
-    assert (
-        capsys.readouterr().out
-        == "aligned 1 recording, 3.1 s of sound, 5 words: textgrid in found\n"
+    assert capsys.readouterr().out == (
+        "aligned 5 words of 1 recording, 3.1 s of sound: textgrid in found\n"
     )
 
 
@@ -130,12 +131,36 @@ def test_what_is_there_is_left_alone_or_replaced_as_asked_for(folder, capsys):
     mine.write_text("by hand")
     assert "a.TextGrid would be overwritten; pass --overwrite" in align(folder)
     assert align(folder, "--missing") == 0
-    assert "aligned 3 recordings, " in capsys.readouterr().out
+    assert "words of 3 recordings, " in capsys.readouterr().out
     assert mine.read_text() == "by hand"
     assert align("a.wav", "--overwrite") == 0
     assert mine.read_text().startswith("File type")
     assert align(folder, "--missing") == 0
-    assert "aligned 0 recordings, " in capsys.readouterr().out.splitlines()[-1]
+    assert "words of 0 recordings, " in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_what_is_missing_is_written_beside_what_was_corrected(folder):
+    assert align("a.wav") == 0
+    mine = folder / "a.TextGrid"
+    mine.write_text(corrected := mine.read_text().replace('"SIL"', '"SPN"', 1))
+    assert align("a.wav", "--missing", "--to", "textgrid,csv,html") == 0
+    assert mine.read_text() == corrected
+    assert (folder / "a.csv").exists()
+    assert "agree with the reference" in (folder / "a.html").read_text()
+
+
+def test_an_interruption_says_how_to_go_on(folder, monkeypatch):
+    written = []
+
+    def write(job, *_):
+        if written:
+            raise KeyboardInterrupt
+        written.append(job)
+
+    monkeypatch.setattr("phonemes.transcription.outputs.write", write)
+    assert align(folder) == (
+        "error: interrupted; what is written is whole: `--missing` goes on with the rest"
+    )
 
 
 def test_a_text_that_does_not_fit_is_refused_or_accepted(folder, capsys):
@@ -171,15 +196,18 @@ def test_pronunciations_of_ones_own_are_taken(folder):
     ("arguments", "message"),
     [
         (("none.wav",), "there is no recording none.wav"),
+        (("my", "talk.wav"), 'there is no recording my; a path with a space needs quotes, "my'),
         (("a.wav", "none.txt"), "cannot read the text none.txt: "),
         ((".", "a.txt"), ". is a folder: its texts lie next to its recordings; leave out a.txt"),
         (("a.wav", "--to", "srt"), "--to srt: no such format"),
         (("a.wav", "--to", ""), "--to names no format"),
+        (("a.wav", "--to", "csv", "--ipa"), "--ipa is for TextGrids; add textgrid to --to"),
         (("a.wav", "--lexicon", "none.dict"), "cannot read the lexicon none.dict"),
         (("a.wav", "--model", "none"), "there is no model none"),
     ],
 )
 def test_what_cannot_be_used_ends_in_one_line(folder, arguments, message):
+    (folder / "my talk.wav").touch()
     assert align(*arguments).startswith(f"error: {message}")
 
 

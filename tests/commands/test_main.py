@@ -93,6 +93,14 @@ def test_the_backend_of_a_notebook_that_starts_the_command_does_not_stop_picture
     assert result.returncode == 0, result.stderr
 
 
+def test_a_command_of_a_project_says_that_the_folder_is_none(tmp_path):
+    result = started("-m", "phonemes", "summary", folder=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.endswith(
+        f"; {tmp_path} has no params.yaml: work in the project's folder\n"
+    )
+
+
 def test_what_a_subcommand_does_is_said_whole_in_the_list(helped):
     listed = helped[""][1].partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert [line for line in listed if line.endswith("...")] == []

@@ -1,9 +1,11 @@
 """`phonemes transcribe` labels files, folders and standard input, and writes over nothing."""
 
+import subprocess
 import sys
 
 import numpy as np
 import pytest
+from helpers import ENVIRONMENT, ROOT
 from transcription.speech import sound
 
 from phonemes.commands.main import main
@@ -41,10 +43,43 @@ def files(folder):
 def test_a_recording_is_printed_as_a_table(folder, capsys):
     assert transcribe("talks/one/a.wav") == 0
     printed = capsys.readouterr()
-    assert printed.err == "model: english (there is no models/model.safetensors here)\n"
+    assert printed.err == "model: english (comes with the package; no network was trained here)\n"
     first, *rows = printed.out.splitlines()
     assert first.split() == ["start,", "s", "end,", "s", "phoneme", "confidence"]
     assert rows[-1].split()[1] == "1.000"
+
+
+GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+0 1 <exists> 1 "IntervalTier" "phones" 0 1 1 0 1 "AA1"
+"""
+# without what takes long to import: tables, scores, DVC, and torch's compiler
+LABELLING = """
+import sys
+from phonemes.commands.main import main
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("dvc", "pandas", "rapidfuzz", "scipy", "sklearn", "torch._dynamo"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+main()
+"""
+
+
+@pytest.mark.heavy
+def test_labelling_imports_neither_the_packages_of_the_pipeline_nor_a_compiler(folder):
+    (folder / "talks/b.TextGrid").write_text(GRID)
+
+    def said(*arguments):
+        place = {"cwd": folder, "env": ENVIRONMENT | {"PYTHONPATH": str(ROOT)}}
+        command = [sys.executable, "-c", LABELLING, *arguments]
+        return subprocess.run(command, **place, text=True, capture_output=True).stderr
+
+    formats = "textgrid,csv,json,ctm,mlf,png,html"
+    printed = said("transcribe", "talks", "--to", formats, "--out", "found")
+    assert printed.splitlines()[1:] == []
+    assert len(files(folder / "found")) == 14
 
 
 def test_a_folder_is_labelled_into_another_one_of_the_same_shape(folder, capsys):
@@ -52,7 +87,40 @@ def test_a_folder_is_labelled_into_another_one_of_the_same_shape(folder, capsys)
     suffixes = ["TextGrid", "csv", "ctm", "json", "mlf", "png"]
     names = [f"{name}.{suffix}" for name in ("b", "one/a") for suffix in suffixes]
     assert files(folder / "found") == sorted(names)
-    assert "labelled 2 recordings, 2.0 s of sound" in capsys.readouterr().out
+    formats = "textgrid, csv, json, ctm, mlf, png"
+    said = f"labelled 2 recordings, 2.0 s of sound: {formats} in found\n"
+    assert capsys.readouterr().out == said
+
+
+def test_hidden_files_and_folders_are_no_recordings(folder, capsys):
+    (folder / "talks/._b.flac").write_text("what macOS writes beside b.flac")
+    (folder / "talks/.venv").mkdir()
+    (folder / "talks/.venv/test.wav").write_text("of some package")
+    assert transcribe("talks", "--to", "csv") == 0
+    assert "labelled 2 recordings" in capsys.readouterr().out
+
+
+def test_what_is_missing_is_written_and_nothing_else(folder, capsys):
+    (folder / "talks/b.csv").write_text("mine")
+    assert transcribe("talks", "--to", "csv,ctm", "--missing") == 0
+    assert files(folder / "talks") == [
+        *("b.csv", "b.ctm", "b.flac", "notes.txt", "one/a.csv", "one/a.ctm", "one/a.wav")
+    ]
+    assert (folder / "talks/b.csv").read_text() == "mine"
+    capsys.readouterr()
+    assert transcribe("talks", "--to", "csv,ctm", "--missing") == 0
+    assert "labelled 0 recordings" in capsys.readouterr().out
+
+
+def test_an_interruption_says_how_to_go_on(folder, monkeypatch):
+    def write(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("phonemes.transcription.outputs.write", write)
+    assert transcribe("talks") == "error: interrupted"
+    assert transcribe("talks", "--to", "csv") == (
+        "error: interrupted; what is written is whole: `--missing` goes on with the rest"
+    )
 
 
 def test_files_are_written_next_to_their_recording(folder):
@@ -69,8 +137,9 @@ def test_what_is_there_is_not_written_over(folder):
         "--out FOLDER"
     )
     assert mine.read_text() == "by hand" and not (folder / "talks/one/a.TextGrid").exists()
-    assert transcribe("talks", "--to", "textgrid", "--overwrite") == 0
+    assert transcribe("talks", "--to", "textgrid", "--overwrite", "--ipa") == 0
     assert mine.read_text().startswith("File type")
+    assert '"ipa"' in mine.read_text()
 
 
 def test_a_folder_goes_on_after_a_bad_file_and_lists_it_at_the_end(folder, capsys):
@@ -95,7 +164,14 @@ def test_silence_may_be_empty(folder):
         (["talks", "--to", "doc"], "--to doc: no such format; expected one or several"),
         (["talks", "--out", "found"], "--out needs --to"),
         (["-", "--to", "csv"], "standard input has no folder to write to; name one with --out"),
-        (["missing.wav"], "there is no recording missing.wav"),
+        (["talks", "--missing"], "--missing needs --to"),
+        (["talks", "--to", "csv", "--ipa"], "--ipa is for TextGrids; add --to textgrid"),
+        (["talks", "missing.wav"], "there is no recording missing.wav"),
+        (
+            ["my", "talks", "--to", "csv"],
+            'there is no recording my; a path with a space needs quotes, "my talks"',
+        ),
+        (["talks/b.flac", "my", "talks"], 'needs quotes, "my talks"'),
         (["."], ". holds no recording"),
         (["talks/b.flac", "--model", "m.safetensors"], "there is no model m.safetensors"),
         (["talks/b.flac", "talks", "--to", "csv"], "would both write talks/b.csv"),
@@ -105,6 +181,7 @@ def test_what_cannot_be_done_is_said_first(folder, arguments, reason):
     if arguments == ["."]:
         for path in (folder / "talks").rglob("*.*"):
             path.unlink()
+    (folder / "my talks").mkdir()
     before = files(folder)
     assert reason in transcribe(*arguments)
     assert files(folder) == before

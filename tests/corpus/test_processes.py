@@ -17,17 +17,21 @@ pytestmark = [
 
 # items that never end in two processes of a pool, or in two of the synthetic source's kind
 POOL = """
-import time
+import os, time
 from phonemes.corpus.audio.source import in_order
 from phonemes.errors import reported
 
+def work(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
 if __name__ == "__main__":
     with reported("interrupted"):
-        for _ in in_order(time.sleep, iter(lambda: 0.2, None), 2):
-            print("working", flush=True)
+        for worker in in_order(work, iter(lambda: 0.2, None), 2):
+            print("working", worker, flush=True)
 """
 FRESH = """
-import multiprocessing, time
+import multiprocessing, os, time
 from phonemes.corpus.processes import end_with_parent
 from phonemes.errors import reported
 
@@ -45,7 +49,7 @@ if __name__ == "__main__":
         started.wait()
     with reported("interrupted"):
         while True:
-            print("working", flush=True)
+            print("working", os.getpid(), flush=True)
             time.sleep(0.1)
 """
 
@@ -61,8 +65,15 @@ def start(program, folder):
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout.readline() == "working\n"
+    assert worker_of(process)
     return process, psutil.Process(process.pid).children(recursive=True)
+
+
+def worker_of(process):
+    """Return which process has worked, of the next line of a program."""
+    word, worker = process.stdout.readline().split()
+    assert word == "working"
+    return worker
 
 
 @pytest.mark.parametrize("program", [POOL, FRESH], ids=["pool", "fresh"])
@@ -84,11 +95,13 @@ def test_they_end_when_the_stage_is_ended(program, number, tmp_path):
 
 def test_ctrl_c_in_a_terminal_is_left_to_the_stage(tmp_path):
     process, workers = start(POOL, tmp_path)
+    while len({worker_of(process) for _ in range(10)}) < 2:
+        pass  # one of them is still starting
     for worker in workers:
         os.kill(worker.pid, signal.SIGINT)
     time.sleep(0.5)
     for _ in range(10):  # what was under way before, and more
-        assert process.stdout.readline() == "working\n"
+        assert worker_of(process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert errors == "interrupted\n"

@@ -27,6 +27,16 @@ def names(pages):
     return [page.relative_to(ROOT).as_posix() for page in pages]
 
 
+def test_a_page_of_a_task_opens_with_what_one_has_at_the_end():
+    tasks = (ROOT / "docs/index.md").read_text("utf-8").split(":caption: Tasks")[1].split("```")[0]
+    assert len(tasks.split()) > 10
+    for name in [*tasks.split(), "install", "tutorial", "recordings"]:
+        opening = (ROOT / f"docs/{name}.md").read_text("utf-8").split("\n\n")[1]
+        assert opening.startswith(("What you will have at the end: ", "What you will know at ")), (
+            name
+        )
+
+
 @pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
 def test_every_command_exists_with_its_options_parameters_and_files(page):
     typed = [command for block in blocks(page) for command, _ in block.runs()]

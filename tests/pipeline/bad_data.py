@@ -1026,8 +1026,8 @@ audio_kinds = {
 listed_kinds = {
     "a missing list": (
         lambda: LIST.unlink(),
-        "cannot read corpus.audio.speakers, data/raw/mine/speakers.csv: ...; "
-        "expected CSV in UTF-8, each row as long as its header",
+        "corpus.audio.split is list, and there is no data/raw/mine/speakers.csv; write it with "
+        "the columns file,speaker,split, or set corpus.audio.split to share",
     ),
     "a list of zero bytes": (
         lambda: LIST.write_bytes(b""),

@@ -123,16 +123,16 @@ def test_a_killed_run_goes_on_with_another_number_of_processes(project):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_network_that_diverges_ends_all_with_its_message(project, rank):
-    loop = project / "phonemes/training/loop.py"
+    module = project / "phonemes/training/run.py"
     inside = f"""
     import os
     if os.environ.get("RANK") == "{rank}" and number == 1:
         next(run.classifier.network.parameters()).data.fill_(float("nan"))
 """
-    text = loop.read_text()
+    text = module.read_text()
     marked = "    run.step.begin(epoch)\n"
     assert text.count(marked) == 1
-    loop.write_text(text.replace(marked, marked + inside.replace("number", "epoch").lstrip("\n")))
+    module.write_text(text.replace(marked, marked + inside.replace("number", "epoch").lstrip("\n")))
     set_params({"train": {"epochs": 3}})
     began = time.monotonic()
     code, _, err = trained(2)

@@ -14,7 +14,7 @@ import phonemes.training.batches
 from phonemes.context import DataParams
 from phonemes.inference.windows import to_device
 from phonemes.training.batches import ResidentBatches, make_batches
-from phonemes.training.loop import Buffers
+from phonemes.training.run import Buffers
 from phonemes.training.streaming import StreamedBatches
 
 DATA = DataParams(k=0, padding="zero")

@@ -7,7 +7,7 @@ import pytest
 
 import phonemes.training.history
 from phonemes.training.history import shown_live, write_history
-from phonemes.training.loop import Epoch
+from phonemes.training.run import Epoch
 
 ROWS = [
     Epoch(1, 2.5, 2.25, 0.5, 0.625, 2e-3, 1000.0, 1.5),

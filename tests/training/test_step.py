@@ -27,7 +27,8 @@ import phonemes.training.step
 from phonemes.context import DataParams, window_starts
 from phonemes.inference.classify import classify
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import begin, epochs
+from phonemes.training.loop import epochs
+from phonemes.training.run import begin
 from phonemes.training.state import restore, state
 from phonemes.training.step import FUSED_FROM, fuses, make_step
 

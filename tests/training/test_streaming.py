@@ -17,9 +17,10 @@ from phonemes.model.architecture import Architecture, build
 from phonemes.storage.frames import FORMS, narrowed
 from phonemes.storage.layout import HostSplit
 from phonemes.training.blocks import Block, HostMemory, LayoutPlan, cut, deal, deal_epoch
-from phonemes.training.loop import Buffers, Run, epochs
+from phonemes.training.loop import epochs
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.range_test import losses
+from phonemes.training.run import Buffers, Run
 from phonemes.training.state import restore, state
 from phonemes.training.step import make_step
 from phonemes.training.streaming import StreamedBatches, fits

@@ -22,9 +22,10 @@ from phonemes.inference.device import Compute
 from phonemes.params import load
 from phonemes.training import batches
 from phonemes.training.checkpoint import Checkpoints
-from phonemes.training.loop import DivergedError, begin, epochs
+from phonemes.training.loop import DivergedError, epochs
 from phonemes.training.prepare import prepare
 from phonemes.training.profile import profile
+from phonemes.training.run import begin
 from phonemes.training.streaming import StreamedBatches
 
 EVEN, EVEN_DEV = np.full(6, 8), np.full(4, 5)  # frames of utterances that two processes halve

@@ -11,9 +11,10 @@ from torch import Tensor
 from phonemes.context import DataParams, window_starts
 from phonemes.inference.device import Compute
 from phonemes.storage.layout import HostSplit
-from phonemes.training.loop import Run, epochs
+from phonemes.training.loop import epochs
 from phonemes.training.params import FitParams
 from phonemes.training.prepare import prepare
+from phonemes.training.run import Run
 
 CPU = torch.device("cpu")
 CLASSES, BANDS = 3, 4

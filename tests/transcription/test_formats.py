@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from phonemes.transcription.formats import TEXT, without_silence
+from phonemes.transcription.formats import TEXT, with_ipa, without_silence
 from phonemes.transcription.segments import Segment
 from phonemes.transcription.transcript import Transcript
 
@@ -44,6 +44,21 @@ def with_praat(path, text):
             for number in range(1, ask("Get number of intervals", tier) + 1)
         ]
     return ask("Get total duration"), tiers
+
+
+def test_a_textgrid_may_have_a_tier_of_ipa(tmp_path):
+    _, tiers = with_praat(tmp_path / "a.TextGrid", written("textgrid", with_ipa(WORDS)))
+    assert [*tiers] == ["words", "ipa", "phones"]
+    assert tiers["ipa"] == [
+        (start, end, {"SIL": "", "HH": "h", "AY1": "aɪ"}[label])
+        for start, end, label in tiers["phones"]
+    ]
+    assert written("csv", with_ipa(WORDS)) == written("csv", WORDS)
+
+
+def test_phones_without_a_known_symbol_stay_as_they_are():
+    phones = (Segment(0.0, 0.5, "17", 1.0), Segment(0.5, 1.0, "AH0", 1.0))
+    assert [each.label for each in with_ipa(Transcript(phones, 1.0, "mine")).ipa] == ["17", "ə"]
 
 
 def test_praat_reads_the_textgrid_and_its_ends_meet(tmp_path):

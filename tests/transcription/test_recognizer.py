@@ -86,7 +86,10 @@ def test_the_time_of_a_frame_follows_where_its_label_is_read(trained):
 
 def test_without_a_project_english_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert choose_model(None) == (ENGLISH, f"there is no {MODEL} here")
+    assert choose_model(None) == (
+        ENGLISH,
+        "comes with the package; no network was trained here",
+    )
 
 
 def test_a_model_that_was_trained_on_recordings_here_is_taken(trained):

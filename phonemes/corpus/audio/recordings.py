@@ -30,6 +30,7 @@ from phonemes.errors import InputError
 from phonemes.storage.inputs import refuse_ignored
 from phonemes.storage.layout import SPLITS
 from phonemes.transcription.segments import Segment
+from phonemes.transcription.sound import SUFFIXES
 from phonemes.wording import counted
 
 
@@ -79,13 +80,13 @@ def find_recordings(path: Path, audio: AudioParams) -> Found:
     if not files:
         raise InputError(
             f"{path} holds no {' or '.join(layout.audio)} file in layout {audio.layout}; check "
-            "corpus.path and corpus.audio.layout"
+            f"corpus.path and corpus.audio.layout{_to_convert(path, layout)}"
         )
     what = f"corpus.audio.alignments: {audio.alignments}"
     alignments_path = contained(path / audio.alignments, path, what)
     alignments = _by_name(alignments_path, path, (layout.alignment.lower(),), alignment_folder)
     partners = {name: _partner(name, alignment_folder) for name in files}
-    notes = _left_over(alignments, set(partners.values()), alignments_path, path)
+    notes = _left_over(alignments, set(partners.values()), alignments_path, path, layout)
     splits: dict[str, list[Recording]] = {split: [] for split in SPLITS}
     for name, place in places(files, path, audio).items():
         partner = alignments.get(partners[name])
@@ -125,7 +126,11 @@ def _partner(name: str, folder: str | None) -> str:
 
 
 def _left_over(
-    alignments: Mapping[str, PurePosixPath], partners: set[str], alignments_path: Path, path: Path
+    alignments: Mapping[str, PurePosixPath],
+    partners: set[str],
+    alignments_path: Path,
+    path: Path,
+    layout: Layout,
 ) -> list[str]:
     """Return a note on alignments without recording; refuse those that have to have one.
 
@@ -144,7 +149,7 @@ def _left_over(
         raise InputError(
             f"{counted(len(wrong), 'alignment')} in {alignments_path} without recording in {path}: "
             f"{listing(str(alignments[str(name)]) for name in wrong)}; add the recordings or move "
-            "the alignments out"
+            f"the alignments out{_to_convert(path, layout)}"
         )
     if not left_over:
         return []
@@ -153,6 +158,13 @@ def _left_over(
         f"ignored {counted(len(left_over), 'alignment')} in folders without recordings, below "
         f"{listing(below)}"
     ]
+
+
+def _to_convert(path: Path, layout: Layout) -> str:
+    """Return which recordings have to be converted for a corpus; "" where there are none."""
+    kinds = (suffix for suffix in SUFFIXES if suffix not in layout.audio)
+    other = listing(map(str, find_files(path, path, kinds, None)))
+    return f"; convert {other} to {' or '.join(layout.audio)}" if other else ""
 
 
 def _aligned(

@@ -216,6 +216,11 @@ def _listed(
     """Return the places of recordings from a CSV file with a row for each file or speaker."""
     what = f"corpus.audio.speakers: {audio.speakers}"
     path = contained(corpus / audio.speakers, corpus, what)
+    if not path.exists():
+        raise InputError(
+            f"corpus.audio.split is list, and there is no {path}; write it with the columns "
+            "file,speaker,split, or set corpus.audio.split to share"
+        )
     table = _table(path)
     key = "file" if "file" in table else "speaker"
     if not {key, "split"} <= set(table):
@@ -233,7 +238,8 @@ def _listed(
         recordings, rows_left = counted(len(unlisted), "recording"), counted(len(absent), "row")
         wrong = [f"{recordings} not listed ({listing(unlisted)})"] if unlisted else []
         wrong += [f"{rows_left} without recording ({listing(absent)})"] if absent else []
-        raise InputError(f"{path}: {', '.join(wrong)}; make both agree")
+        how = f", a file by its path below {corpus}" if key == "file" else ""
+        raise InputError(f"{path}: {', '.join(wrong)}; make both agree{how}")
     found = {}
     for name, subject in subjects.items():
         split, speaker = rows[subject]

@@ -361,7 +361,7 @@ def _calibration_advice(run: Run, side: str) -> str:
     if side == "high" and smoothing == 0:
         return "Label smoothing (train.label_smoothing) makes them lower."
     if side == "low" and smoothing:
-        return f"train.label_smoothing, {smoothing:g}, makes them lower."
+        return f"Less label smoothing (train.label_smoothing, now {smoothing:g}) makes them higher."
     return ""
 
 

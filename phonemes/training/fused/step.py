@@ -112,14 +112,14 @@ class FusedStep:
         return sum(tensor.nbytes for tensor in tensors)
 
     def update(self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor) -> None:
-        """Take one step; see `phonemes.training.loop.Step`."""
+        """Take one step; see `phonemes.training.run.Step`."""
         for _ in self.parts(order, cursor, rates, totals):
             pass
 
     def parts(
         self, order: Tensor, cursor: Tensor, rates: Tensor, totals: Tensor
     ) -> Iterator[list[Tensor]]:
-        """Take one step in parts; see `phonemes.training.loop.PartedStep`."""
+        """Take one step in parts; see `phonemes.training.run.PartedStep`."""
         flat = self.flat
         gather(
             self.split, order, cursor, self.epoch, flat.steps, self.inputs[0],

@@ -161,6 +161,15 @@ def test_alignments_without_recording_are_an_error(tmp_path):
         find_recordings(tmp_path, AUDIO)
 
 
+def test_recordings_of_other_formats_are_named(tmp_path):
+    touch(tmp_path, "train/2.mp3")
+    with pytest.raises(InputError, match=r"layout; convert train/2\.mp3 to \.wav or \.flac$"):
+        find_recordings(tmp_path, AUDIO)
+    touch(tmp_path, "train/1.wav", "train/1.TextGrid", "train/2.TextGrid")
+    with pytest.raises(InputError, match=r"move .* out; convert train/2\.mp3 to \.wav or \.flac$"):
+        find_recordings(tmp_path, AUDIO)
+
+
 def test_alignments_of_folders_that_are_not_there_are_ignored_and_counted(tmp_path):
     for name in [*LIBRISPEECH, "train-clean-360/8/9/8-9-0001", "train-clean-360/8/9/8-9-0002"]:
         touch(tmp_path, f"aligned/{name}.TextGrid")

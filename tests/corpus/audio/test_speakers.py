@@ -277,6 +277,7 @@ def test_a_list_of_files_without_speakers_leaves_these_to_the_folders(tmp_path):
             "speaker,split,split\na,train,dev\nb,dev,train\nc,test,test\n",
             "list.csv: it has 2 columns named 'split'",
         ),
+        ("file,split\n1,dev\n", r"listed \(a/1, a/2.*agree, a file by its path below /"),
         ('"file",file,split\na,b,c\n', "list.csv: it has 2 columns named 'file'"),
         (
             "file,split\na/1,train\na/2,train\nb/1,dev\nc/1,dev\n",
@@ -318,5 +319,5 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
 
 
 def test_a_missing_list_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"cannot read corpus\.audio\.speakers, .*missing\.csv"):
+    with pytest.raises(InputError, match=r"there is no .*missing\.csv; write it with the col"):
         places(files("a.wav"), tmp_path, replace(AUDIO, split="list", speakers="missing.csv"))

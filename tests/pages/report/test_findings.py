@@ -304,7 +304,8 @@ def test_confidences_that_are_too_low_or_too_high_are_told(run):
     low = sure(run, 0.1, (0.5, 0.6, 50), (0.9, 1.0, 50), (np.nan, np.nan, 0))
     assert text(rules.miscalibrated(low)) == (
         "Confidences are too low: 0.700 on average, 0.100 below the share of frames that are right "
-        "(expected calibration error 0.100). train.label_smoothing, 0.1, makes them lower."
+        "(expected calibration error 0.100). Less label smoothing (train.label_smoothing, now 0.1) "
+        "makes them higher."
     )
     high = sure(run, 0.1, (0.6, 0.5, 50), (1.0, 0.9, 50))
     assert "too high: 0.800 on average, 0.100 above the share" in rules.miscalibrated(high).text
