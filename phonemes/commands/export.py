@@ -57,8 +57,11 @@ def export(model: Path, out: Path) -> None:
     found = check(content, bundle)
     with replacing(out) as path:
         path.write_bytes(content)
+    lengths = ", ".join(map(str, found.lengths))
     click.echo(
-        f"{out}: {len(content) / 1e6:.1f} MB, {outline(bundle.purpose)}\n"
-        f"log posteriors differ by at most {found.difference:.1e} from torch's in float32, over "
-        f"random utterances of {', '.join(map(str, found.lengths))} frames, alone and side by side"
+        f"{out}: {len(content) / 1e6:.1f} MB\n"
+        f"{outline(bundle.purpose)}\n"
+        f"log posteriors differ by at most {found.difference:.1e} from torch's in float32, over\n"
+        f"random utterances of {lengths} frames, alone and side by side\n"
+        "next: load it with onnxruntime, as examples/label_with_onnx.py does"
     )

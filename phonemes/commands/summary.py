@@ -12,6 +12,7 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import click
@@ -30,6 +31,7 @@ SHOWN = {
     "cross_entropy": "cross-entropy {:.4f} nats",
 }
 NAMED = 3  # of what changed, at most
+WIDTH = 100  # characters of a line
 ROUNDED = (
     "code, data and parameters are the commit's; from stage {} on sums were rounded differently, "
     "as by another processor, device, number of threads or version"
@@ -228,4 +230,5 @@ def summary() -> None:
     modified = git("status", "--porcelain", "--untracked-files=all", "--", *TRACKED).splitlines()
     intervals = {split: found for split in SPLITS if (found := read_interval(split))}
     names = [line[3:] for line in modified]
-    click.echo("\n".join(summary_lines(here, base, intervals, names)))
+    for line in summary_lines(here, base, intervals, names):
+        click.echo(fill(line, WIDTH, subsequent_indent=" " * 8, break_on_hyphens=False))

@@ -189,3 +189,21 @@ def test_a_folder_without_git_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(InputError, match=r"`git status.*failed: .*not a git repository"):
         call()
+
+
+def test_no_line_is_longer_than_a_terminal_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    long = LOCK.replace("phonemes/corpus", "phonemes/" + "corpus" * 9)
+    for path, text in {"dvc.lock": long, "metrics/evaluate.json": json.dumps(SCORES)}.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    subprocess.run(["git", "add", "."], check=True)
+    subprocess.run(["git", "commit", "-qm", "a"], check=True, env=ENVIRONMENT)
+    (tmp_path / "dvc.lock").write_text(
+        LOCK.replace("c1", "c2").replace("r1", "r2").replace("0.1", "0.2")
+    )
+    lines = CliRunner().invoke(summary, catch_exceptions=False).output.splitlines()
+    assert max(map(len, lines)) <= 100
+    (why,) = [n for n, line in enumerate(lines) if line.startswith("why:    ")]
+    assert lines[why + 1].startswith(" " * 8)

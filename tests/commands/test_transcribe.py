@@ -45,7 +45,7 @@ def test_a_recording_is_printed_as_a_table(folder, capsys):
     printed = capsys.readouterr()
     assert printed.err == "model: english (comes with the package; no network was trained here)\n"
     first, *rows = printed.out.splitlines()
-    assert first.split() == ["start", "end", "phoneme", "confidence"]
+    assert first.split() == ["start,", "s", "end,", "s", "phoneme", "confidence"]
     assert rows[-1].split()[1] == "1.000"
 
 
