@@ -34,11 +34,6 @@ def steps(path):
     return [step for job in jobs.values() for step in job["steps"]]
 
 
-def anchor(heading):
-    """Return what GitHub calls a heading in an address."""
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
-
-
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_the_actions_of_a_workflow_are_pinned_to_a_commit(path):
     used = [step["uses"] for step in steps(path) if "uses" in step]
@@ -139,13 +134,6 @@ def test_hooks_run_the_tools_that_make_runs():
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_files_that_a_document_names_exist(document):
     text = (ROOT / document).read_text("utf-8")
-    folder = (ROOT / document).parent
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
-        file, _, part = target.partition("#")
-        path = folder / file if file else ROOT / document
-        assert path.exists(), target
-        headings = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
-        assert not part or part in map(anchor, headings), target
     named = set(
         re.findall(r"`((?:phonemes|stages|tests|recipes|docs)/[\w/.]*\w(?:\.\w+)?/?)`", text)
     )
