@@ -8,7 +8,9 @@ import pytest
 from helpers import ENVIRONMENT, ROOT
 from transcription.speech import sound
 
+from phonemes.commands import options
 from phonemes.commands.main import main
+from phonemes.transcription.formats import TEXT
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
@@ -80,6 +82,10 @@ def test_labelling_imports_neither_the_packages_of_the_pipeline_nor_a_compiler(f
     printed = said("transcribe", "talks", "--to", formats, "--out", "found")
     assert printed.splitlines()[1:] == []
     assert len(files(folder / "found")) == 14
+
+
+def test_the_help_names_every_format():
+    assert f"{', '.join([*TEXT, 'png', 'html'])}; several with commas." == options.FORMATS
 
 
 def test_a_folder_is_labelled_into_another_one_of_the_same_shape(folder, capsys):
