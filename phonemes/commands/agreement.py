@@ -27,11 +27,11 @@ WITHIN = (0.01, 0.02, 0.05)  # s
     help="A file to write every boundary to, with its time in both.",
 )
 def agreement(reference: Path, other: Path, tier: str, output: Path | None) -> None:
-    """Compare TextGrids: how far apart their boundaries are.
+    """Compare the boundaries of TextGrids.
 
-    Says which boundaries of REFERENCE are in OTHER, and how far off. Both are TextGrids, or
-    folders with TextGrids of the same names, as those that a person has corrected and those of a
-    program, or of two persons.
+    Says which boundaries of REFERENCE are in OTHER, and how far off. Both are TextGrids, or folders
+    with TextGrids of the same names, as those that a person has corrected and those of a program,
+    or of two persons.
     """
     from phonemes.errors import InputError
     from phonemes.inspection.agreement import agreement as compared

@@ -30,7 +30,7 @@ COMMANDS = (
 )
 
 
-ANYWHERE = ("transcribe", "align", "agreement")  # the others work in a project's folder
+ANYWHERE = ("transcribe", "align", "agreement", "export")  # the others work in a project's folder
 
 
 class Subcommands(click.Group):
@@ -71,8 +71,8 @@ class Subcommands(click.Group):
 def phonemes() -> None:
     """Label recordings, and tools around the pipeline; `dvc repro` runs the pipeline itself.
 
-    transcribe, align and agreement work anywhere, the others in the folder of a project, the one
-    with params.yaml.
+    transcribe, align, agreement and export work anywhere, the others in the folder of a project,
+    the one with params.yaml.
     """
 
 
