@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from phonemes.commands.terminal import table
+from phonemes.wording import counted, percent
 
 if TYPE_CHECKING:
     from phonemes.inspection.agreement import Agreement, Pair
@@ -41,12 +42,14 @@ def agreement(reference: Path, other: Path, tier: str, output: Path | None) -> N
     if output is not None and output.exists():
         raise InputError(f"{output} would be overwritten; name another file")
     results = [compared(*(tier_of(path, tier) for path in pair[1:])) for pair in found]
-    click.echo(table(["", "", ""], [*_rows(results, str(other))]))
+    click.echo(table(["", "", ""], [*_rows(results, str(other))], "lrl"))
     if alone:
-        click.echo(f"{len(alone)} without another in {other}, as {alone[0]}", err=True)
+        grids = counted(len(alone), "TextGrid")
+        click.echo(f"{grids} without another in {other}, as {alone[0]}", err=True)
     if output is not None:
         with replacing(output) as partial:
             partial.write_text(_listed(found, results), "utf-8", newline="\n")
+        click.echo(f"{output}: every boundary, with its time in both")
 
 
 def _rows(results: "list[Agreement]", other: str) -> list[tuple[str, str, str]]:
@@ -63,12 +66,12 @@ def _rows(results: "list[Agreement]", other: str) -> list[tuple[str, str, str]]:
         ("in speech", sum(t.speech_agreeing for t in times), sum(t.speech for t in times)),
     ):
         if all_:
-            rows.append((name, f"{same / all_:.1%}".replace("%", " %"), f"of {all_:,.1f} s"))
+            rows.append((name, percent(same / all_, 1), f"of {all_:,.1f} s"))
     more = sum(result.more for result in results)
     rows.append(("boundaries", f"{len(late):,}", f"of {total:,} found; {more:,} more in {other}"))
     for limit in WITHIN:
         count = int((np.abs(late) <= limit + 1e-9).sum())
-        share = f"{count / max(total, 1):.1%}".replace("%", " %")
+        share = percent(count / max(total, 1), 1)
         rows.append((f"within {1000 * limit:g} ms", share, f"of {total:,}"))
     if len(late):
         rows.append(("median distance", f"{1000 * np.median(np.abs(late)):.1f} ms", ""))

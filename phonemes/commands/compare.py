@@ -1,16 +1,17 @@
-"""`phonemes compare`: the experiments of the current commit, and what each changed."""
+"""`phonemes compare`: the experiments of a commit, and what each changed."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from phonemes.commands.experiments import SPLITS, Run, as_text, read_runs, show
+from phonemes.commands.experiments import OTHER_COMMITS, SPLITS, Run, as_text, read_runs, show
 from phonemes.commands.terminal import table
 from phonemes.errors import InputError
 
 NO_EXPERIMENTS = (
-    "there are no experiments of this commit; make one with `dvc exp run -S train.lr=1e-3`"
+    "there are no experiments of this commit; make one with `dvc exp run -S train.lr=1e-3`; "
+    + OTHER_COMMITS
 )
 SUCCESS = "success"
 
@@ -57,10 +58,12 @@ def report(shown: list[dict[str, Any]]) -> str:
 
 
 @click.command(epilog="Example: dvc exp run -S train.lr=1e-3 && phonemes compare")
-def compare() -> None:
-    """Print the accuracies of the commit's experiments.
+@click.argument("commit", required=False)
+def compare(commit: str | None) -> None:
+    """Print the accuracies of a commit's experiments.
 
-    And what each of them changed. The most accurate on dev comes first. `dvc exp show` has every
-    parameter and metric.
+    And what each of them changed. The most accurate on dev comes first. COMMIT is a git revision
+    that experiments started from; without it, the last one. `dvc exp show` has every parameter
+    and metric.
     """
-    click.echo(report(show()))
+    click.echo(report(show(commit)))

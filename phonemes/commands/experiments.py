@@ -1,4 +1,4 @@
-"""The experiments of the current commit, as `dvc exp show` knows them."""
+"""The experiments of a commit, as `dvc exp show` knows them."""
 
 import json
 import subprocess
@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from phonemes.errors import InputError
 
 SPLITS = ("dev", "test")
+OTHER_COMMITS = (
+    "those of earlier commits are listed by `dvc exp list --all-commits`, and taken with COMMIT "
+    "as argument"
+)
 UNKNOWN_LAYOUT = (
     "`dvc exp show --json` prints what this command does not know; it knows that of DVC 3.60 and "
     "later: install the DVC of constraints.txt"
@@ -24,13 +28,14 @@ class Run(NamedTuple):
     name: str = ""  # of the branch or experiment
 
 
-def show() -> list[dict[str, Any]]:
-    """Return what `dvc exp show --json` prints.
+def show(commit: str | None = None) -> list[dict[str, Any]]:
+    """Return what `dvc exp show --json` prints of a git revision, or of the last commit.
 
     Raises:
         InputError: it fails, or prints no JSON.
     """
     command = [sys.executable, "-m", "dvc", "exp", "show", "--json"]
+    command += [] if commit is None else [f"--rev={commit}"]
     shown = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if shown.returncode:
         raise InputError(

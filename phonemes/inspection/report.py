@@ -112,7 +112,7 @@ def _summary(report: Report) -> Grid:
     def column(name: str, split: SplitReport) -> list[str]:
         speakers = _speakers(split)
         return [
-            f"{minutes[name] / 60:,.2f}" if whole else f"{minutes[name]:,.1f}",
+            _duration(minutes[name] / 60 if whole else minutes[name]),
             f"{split.frames:,}",
             f"{len(split.names):,}",
             f"{speakers:,}" if speakers else "unknown",
@@ -120,6 +120,11 @@ def _summary(report: Report) -> Grid:
         ]
 
     return Grid("", rows, {name: column(name, each) for name, each in report.splits.items()})
+
+
+def _duration(value: float) -> str:
+    """Return hours or minutes, with two digits of what is below one."""
+    return f"{value:,.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _speakers(split: SplitReport) -> int:

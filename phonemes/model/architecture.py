@@ -167,7 +167,7 @@ def initialize(network: nn.Module, scheme: str) -> None:
 def describe(architecture: Architecture) -> str:
     """Return the network as text for a person, a line for the input, each block and the output."""
     a = architecture
-    lines = [f"input: window of {a.frames} frames x {a.bands} bands"]
+    lines = [f"input: window of {a.frames} frame{'s' * (a.frames != 1)} x {a.bands} bands"]
     if a.pooling:
         near = a.frames - 2 * sum(a.pooling)
         lines[0] += (

@@ -121,7 +121,9 @@ def marks(points: Sequence[Point]) -> list[str]:
         suggested = suggest(points)
         rates = np.log([point.lr for point in points])
         for name, rate in zip(
-            (f"{FALLEN:.0%} of the fall", "fastest fall", "suggested"), suggested[::-1], strict=True
+            (f"{100 * FALLEN:.0f} % of the fall", "fastest fall", "suggested"),
+            suggested[::-1],
+            strict=True,
         ):
             said[int(np.abs(rates - math.log(rate)).argmin())] = f"{name}: {rate:.2g}"
     return said

@@ -49,8 +49,9 @@ def test_shares_and_distances_are_those_of_all_recordings(folder, capsys):
         "within 50 ms 75.0 % of 4".split(),
         "median distance 15.0 ms".split(),
         "mean +22.5 ms + is later".split(),
+        "all.csv: every boundary, with its time in both".split(),
     ]
-    assert printed.err == "1 without another in found, as hand/c.TextGrid\n"
+    assert printed.err == "1 TextGrid without another in found, as hand/c.TextGrid\n"
     assert (folder / "all.csv").read_text().splitlines() == [
         "name,label,reference,other,distance",
         "a,AA1,0.2000,0.2100,0.0100",

@@ -84,12 +84,12 @@ def test_hours_count_the_stride_of_the_frames(flat, tmp_path, monkeypatch):
     assert values["splits"]["train"]["speakers"] == 2
 
 
-def test_hours_of_a_small_corpus_are_not_rounded_away(flat):
+def test_minutes_of_a_small_corpus_are_not_rounded_away(flat):
     rows = {line.split()[0]: line.split()[1:] for line in run().splitlines() if line.split()}
     frames = [int(each.replace(",", "")) for each in rows["frames"]]
     assert 0 < max(frames) < 1800
-    hours = [float(each) for each in rows["hours"]]
-    assert hours == pytest.approx([each / 360_000 for each in frames], rel=0.05)
+    minutes = [float(each) for each in rows["minutes"]]
+    assert minutes == pytest.approx([each / 6000 for each in frames], rel=0.05)
 
 
 def test_a_picture_is_drawn_of_the_utterance_that_is_named_and_of_nothing_else(flat):

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from helpers import ENVIRONMENT, commit, run
 
 from phonemes.commands.experiments import Run, flat
-from phonemes.commands.seeds import Spread, report, seeds, spread, summarize
+from phonemes.commands.seeds import Spread, difference, report, seeds, spread, summarize
 from phonemes.errors import InputError
 
 pytestmark = pytest.mark.heavy
@@ -94,6 +94,28 @@ def test_test_is_summed_up_where_every_seed_has_it():
     assert "test" not in setting.accuracy
 
 
+def test_the_interval_of_a_difference_is_welchs():
+    from scipy.stats import ttest_ind
+
+    values = [0.71, 0.74, 0.72], [0.60, 0.66]
+    first, other = summarize(
+        [row(v, seed, **{"train.lr": lr}) for lr in (0, 1) for seed, v in enumerate(values[lr])]
+    )
+    found = difference(first, other)
+    expected = ttest_ind(values[1], values[0], equal_var=False).confidence_interval(0.95)
+    assert found == pytest.approx((0.63 - 2.17 / 3, expected.low, expected.high))
+
+
+def test_seeds_that_do_not_vary_give_a_difference_without_width():
+    settings = [row(v, seed, **{"train.lr": v}) for v in (0.5, 0.75) for seed in (1, 2)]
+    assert difference(*summarize(settings)) == (-0.25, -0.25, -0.25)
+
+
+def test_a_setting_with_one_seed_has_no_interval_of_its_difference():
+    first, other = summarize([row(0.8), row(0.7, 2), row(0.5, **{"train.lr": 1})])
+    assert difference(first, other) is None
+
+
 def test_nested_parameters_have_their_names_in_full():
     nested = {"corpus": {"audio": {"seed": 1}}, "model": {"hidden": [8, 6]}, "data": {"k": 2}}
     assert dict(flat(nested)) == {"corpus.audio.seed": 1, "model.hidden": (8, 6), "data.k": 2}
@@ -119,6 +141,20 @@ def test_the_report_is_a_table_with_what_it_leaves_out():
         "mean ± standard deviation over seeds (lowest to highest)",
         "experiments left out: 1 failed, 2 queued, 1 without dev.accuracy",
     ]
+
+
+def test_settings_of_several_seeds_are_compared_with_the_first_of_them():
+    runs = {0: (0.95,), 1: (0.8, 0.9), 2: (0.5, 0.6), 3: (0.4,)}
+    experiments = [
+        experiment("success", accuracy, seed=seed, lr=lr)
+        for lr, accuracies in runs.items()
+        for seed, accuracy in enumerate(accuracies)
+    ]
+    lines = report(commit_with(*experiments)).splitlines()
+    assert "dev.difference" in lines[0]
+    assert [line.count(" to ") for line in lines[1:5]] == [0, 1, 2, 0]
+    assert "-0.3000 (-0.6042 to +0.0042)" in lines[3]  # t of 2 degrees .975: 4.3027, times 0.0707
+    assert "Welch's t" in lines[-1]
 
 
 def test_the_commit_is_a_run_and_the_workspace_is_none():
@@ -223,9 +259,9 @@ def project(scored, tmp_path, monkeypatch):
     return folder
 
 
-def printed():
+def printed(*arguments):
     """Return what `phonemes seeds` prints in the current folder."""
-    return CliRunner().invoke(seeds, catch_exceptions=False).output.splitlines()
+    return CliRunner().invoke(seeds, arguments, catch_exceptions=False).output.splitlines()
 
 
 def test_experiments_in_temporary_folders_are_summed_up_and_queued_ones_left_out(project):
@@ -233,6 +269,13 @@ def test_experiments_in_temporary_folders_are_summed_up_and_queued_ones_left_out
         run(project, "dvc", "exp", "run", "--temp", "-S", f"train.seed={seed}")
     run(project, "dvc", "exp", "run", "--queue", "-S", "train.seed=3")
     assert printed() == [*OF_THREE_SEEDS, "experiments left out: 1 queued"]
+    (project / "note").write_text("a further commit\n")
+    commit(project)
+    with pytest.raises(
+        InputError, match=r"those of earlier commits .*`dvc exp list --all-commits`"
+    ):
+        printed()
+    assert printed("HEAD~1") == [*OF_THREE_SEEDS, "experiments left out: 1 queued"]
 
 
 def test_a_project_without_experiments_and_a_folder_without_project_are_refused(

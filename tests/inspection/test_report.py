@@ -153,8 +153,9 @@ def test_json_names_copies_and_shared_speakers():
 
 
 def test_short_corpora_are_counted_in_minutes_and_long_ones_in_hours(report):
-    minutes = [f"{each.frames / 6000:.1f}" for each in report.splits.values()]
-    assert ["minutes", *minutes] in rows(printed(report))
+    found = {line[0]: line[1:] for line in rows(printed(report)) if line}
+    minutes = [each.frames / 6000 for each in report.splits.values()]
+    assert [float(each) for each in found["minutes"]] == pytest.approx(minutes, rel=0.1)
     train = report.splits["train"]._replace(frames=540_000)
     longer = report._replace(splits=report.splits | {"train": train})
-    assert ["hours", "1.50"] in [line[:2] for line in rows(printed(longer))]
+    assert ["hours", "1.5"] in [line[:2] for line in rows(printed(longer))]

@@ -137,7 +137,7 @@ def test_the_suggested_rate_and_what_it_lies_between_are_marked():
     said = [
         f"fastest fall: {suggested.fastest:.2g}",
         f"suggested: {suggested.lr:.2g}",
-        f"90% of the fall: {suggested.fallen:.2g}",
+        f"90 % of the fall: {suggested.fallen:.2g}",
     ]
     assert [item["text"] for item in drawn["text"]] == said
     assert [item["mark"] for item in drawn["symbol"]] == said  # the last of points: those marked

@@ -55,7 +55,7 @@ def test_the_suggestion_and_its_two_ends_are_marked_where_they_are():
     assert {text: points[place].lr for place, text in enumerate(said) if text} == {
         f"fastest fall: {found.fastest:.2g}": pytest.approx(found.fastest),
         f"suggested: {found.lr:.2g}": pytest.approx(found.lr, rel=0.03),  # of the next point
-        f"90% of the fall: {found.fallen:.2g}": pytest.approx(found.fallen),
+        f"90 % of the fall: {found.fallen:.2g}": pytest.approx(found.fallen),
     }
 
 

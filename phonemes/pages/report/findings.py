@@ -180,6 +180,18 @@ def few_units(run: Run) -> Finding | None:
     )
 
 
+def unknown_speakers(run: Run) -> Finding | None:
+    """Tell that intervals over utterances leave out what the utterances of a speaker share."""
+    if (run.dev["scores"]["unit"] != "utterances").all():
+        return None
+    return Finding(
+        "Speakers",
+        "They are unknown. Intervals count utterances, as if each had a speaker of its own, so "
+        "they are too narrow where speakers have several; and nothing shows that the speakers of "
+        "dev are not in the training set.",
+    )
+
+
 def splits_differ(run: Run) -> Finding | None:
     """Compare test with the interval of dev."""
     test = run.score("accuracy", "test")
@@ -394,6 +406,6 @@ def number_of_phones(run: Run) -> Finding | None:
 
 RULES: Sequence[Callable[[Run], Finding | None]] = (
     overfitting, still_rising, best_epoch_early, loss_rises, rate_too_high, rate_ends_high,
-    few_units, splits_differ, at_boundaries, stress_alone, within_classes, silence, never_found,
-    most_frequent, speakers_below, miscalibrated, number_of_phones,
+    few_units, unknown_speakers, splits_differ, at_boundaries, stress_alone, within_classes,
+    silence, never_found, most_frequent, speakers_below, miscalibrated, number_of_phones,
 )  # fmt: skip

@@ -185,6 +185,12 @@ def test_few_speakers_have_a_wide_interval(run):
     assert rules.few_units(with_score(run, "accuracy", low=np.nan, high=np.nan)) is None
 
 
+def test_unknown_speakers_make_intervals_too_narrow(run):
+    assert rules.unknown_speakers(run) is None
+    found = text(rules.unknown_speakers(with_table(run, "scores", unit="utterances")))
+    assert "too narrow where speakers have several" in found
+
+
 @pytest.mark.parametrize(("test", "side"), [(0.69, "below"), (0.81, "above"), (0.75, None)])
 def test_test_is_compared_with_the_interval_of_dev(run, test, side):
     dev = with_score(run, "accuracy", low=0.7, high=0.8)
