@@ -13,6 +13,7 @@ import pytest
 from colours import nearest
 from dvc_render.vega import VegaRenderer
 from helpers import ROOT
+from pages.browser import launched, program
 
 from phonemes.inventory import (
     ARPABET_PLAIN,
@@ -279,6 +280,18 @@ def test_the_offline_page_loads_nothing():
     page = (TEMPLATES / "offline.html").read_text(encoding="utf8")
     assert Loads(page).found == []
     assert not any(load in page for load in ("@import", "cdn.", "//# sourceMappingURL="))
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not program(), reason="needs Chromium")
+def test_a_plot_without_data_says_how_to_make_them(tmp_path):
+    page = tmp_path / "index.html"
+    empty = VegaRenderer([], "Most confused pairs").generate_html()
+    text = (TEMPLATES / "offline.html").read_text("utf-8").replace("{plot_divs}", empty)
+    page.write_text(text, "utf-8")
+    with launched() as browser:
+        shown = browser.open(page).evaluate("document.querySelector('main').innerText")
+    assert shown.strip() == "Most confused pairs: nothing here yet; dvc repro makes it"
 
 
 def test_the_offline_page_carries_vega_and_its_notices():
