@@ -41,7 +41,7 @@ def run(
     name = Path(inspect.getfile(main)).stem
     _explain(main, name, sections)
     memory = LOWER if "model" in sections or not sections else MORE_MEMORY
-    with reported("interrupted; run `dvc repro` to go on", memory):
+    with reported("interrupted; the same command goes on", memory):
         if rank is None and launched(load()):
             return
         if rank:

@@ -97,7 +97,7 @@ def test_a_folder_is_aligned_beside_its_recordings_in_the_formats_asked_for(fold
     assert align(folder, "--to", "textgrid,json,csv") == 0
     printed = capsys.readouterr().out
     assert "words of 4 recordings, " in printed
-    assert printed.endswith(": textgrid, json, csv next to the recordings\n")
+    assert printed.endswith(": textgrid, json, csv next to them\n")
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.TextGrid"))
     assert found == ["a.TextGrid", "b/b.TextGrid", "c/1-2-0001.TextGrid", "c/1-2-0002.TextGrid"]
     values = json.loads((folder / "c/1-2-0002.json").read_text())

@@ -43,7 +43,7 @@ def test_repro_with_two_processes_is_interrupted_goes_on_and_is_then_up_to_date(
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     out, _ = process.communicate(timeout=40)
     assert process.returncode != 0
-    assert out.count("interrupted; run `dvc repro` to go on") == 1
+    assert out.count("interrupted; the same command goes on") == 1
     assert processes_in(folder) == []
     assert not (folder / MODEL).exists()
     set_params({"train": {"epochs": 3}}, folder)

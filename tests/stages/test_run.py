@@ -142,7 +142,7 @@ def test_an_error_of_the_disk_says_that_nothing_was_lost(folder):
 
 
 def test_an_interrupted_stage_says_how_to_go_on(folder):
-    assert stopped(failing(KeyboardInterrupt())) == "interrupted; run `dvc repro` to go on"
+    assert stopped(failing(KeyboardInterrupt())) == "interrupted; the same command goes on"
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(project, monkeypatch,
     shutil.rmtree(checkpoint_folder())
     with monkeypatch.context() as patch:
         after(3, interrupt, patch)
-        assert stopped() == "interrupted; run `dvc repro` to go on"
+        assert stopped() == "interrupted; the same command goes on"
     assert not MODEL.exists()
     capsys.readouterr()
     run_stages("train")

@@ -172,7 +172,7 @@ def test_ctrl_c_ends_all_processes_and_nothing_is_half_written(project):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert err == "interrupted; run `dvc repro` to go on\n"
+    assert err == "interrupted; the same command goes on\n"
     assert not any(map(psutil.pid_exists, pids))
     assert not MODEL.exists() and not HISTORY.exists()
     assert nothing_half_written(project)
