@@ -1,4 +1,4 @@
-"""How far apart colours look, to those with any colour vision."""
+"""How different colours look, to people with and without colour blindness."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""`phonemes agreement`: how far two annotations of the same recordings are apart."""
+"""`phonemes agreement`: how well two annotations of the same recordings agree."""
 
 import csv
 from io import StringIO
@@ -86,6 +86,6 @@ def _listed(found: "list[Pair]", results: "list[Agreement]") -> str:
     writer.writerow(["name", "label", "reference", "other", "distance"])
     for pair, result in zip(found, results, strict=True):
         for label, start, other in result.boundaries:
-            apart = ["", ""] if other is None else [f"{other:.4f}", f"{other - start:.4f}"]
-            writer.writerow([pair.name, label, f"{start:.4f}", *apart])
+            times = ["", ""] if other is None else [f"{other:.4f}", f"{other - start:.4f}"]
+            writer.writerow([pair.name, label, f"{start:.4f}", *times])
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""How far two annotations of the same recordings are apart, boundary by boundary.
+"""How well two annotations of the same recordings agree, boundary by boundary.
 
 An interval of the reference is found where the other annotation has one of the same label at
 the same time; of several the one that it shares most time with, and each counts once. A

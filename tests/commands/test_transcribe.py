@@ -99,7 +99,7 @@ def test_a_folder_is_labelled_into_another_one_of_the_same_shape(folder, capsys)
 
 
 def test_hidden_files_and_folders_are_no_recordings(folder, capsys):
-    (folder / "talks/._b.flac").write_text("what macOS writes beside b.flac")
+    (folder / "talks/._b.flac").write_text("what macOS writes for b.flac")
     (folder / "talks/.venv").mkdir()
     (folder / "talks/.venv/test.wav").write_text("of some package")
     assert transcribe("talks", "--to", "csv") == 0
