@@ -9,8 +9,9 @@ from torch import Tensor
 
 from phonemes.inference.outcomes_triton import is_target, rows_of_logits
 
-PARTS = 128  # programs that share the rows
+PARTS = 128  # programs that share the rows of one label
 TILE = 16  # rows
+BLOCK = 1024  # parts of the loss that are added up at once
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -21,63 +22,75 @@ def loss_kernel(
     """Put the gradient of the mean cross-entropy in the place of the logits; sum loss and hits.
 
     A row has the logits of `count` labels, one after the other; the one in the middle counts
-    as right or not. Beyond them the logits are 0, and so is their gradient.
+    as right or not. Beyond them the logits are 0, and so is their gradient. A program goes
+    through the logits of one label, in a part of the rows.
     """
     column = tl.arange(0, C)
     inside = column < classes
     losses = tl.zeros((R, C), tl.float32)
     rights = tl.zeros((R, C), tl.float32)
-    part = sums + tl.program_id(0) * (C * count + 2)
+    gradients = tl.zeros((R, C), tl.float32)
     padded = eighths * 8  # so that the compiler knows a divisor
-    for each in range(0, count):
-        first = 0  # known to the compiler where there is one, so that it loads 16 bytes at a time
+    each, part, parts = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
+    first = 0  # known to the compiler where there is one, so that it loads 16 bytes at a time
+    if SEVERAL:
+        first = each * classes
+    for step in range(0, PART, R):
+        row = part * PART + step + tl.arange(0, R)
+        value, share, log_total, chosen = rows_of_logits(
+            z + first, bias + first, row, rows, classes, padded, C
+        )
+        there = (row < rows)[:, None] & inside
+        label = targets + row  # known to be next to each other where there is one
         if SEVERAL:
-            first = each * classes
-        gradients = tl.zeros((R, C), tl.float32)
-        for step in range(0, PART, R):
-            row = tl.program_id(0) * PART + step + tl.arange(0, R)
-            value, share, log_total, chosen = rows_of_logits(
-                z + first, bias + first, row, rows, classes, padded, C
-            )
-            there = (row < rows)[:, None] & inside
-            label = targets + row  # known to be next to each other where there is one
-            if SEVERAL:
-                label = targets + each + row * count
-            target = is_target(label, row < rows, column)
-            wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
-            gradient = tl.where(there, (share - wanted) / (rows * count), 0.0)
-            tl.store(z + first + row[:, None] * padded + column, gradient, mask=there)
-            gradients += gradient
-            losses += wanted * tl.where(there, log_total - value, 0.0)
-            hit = there & target & (chosen[:, None] == column) & (each == count // 2)
-            rights += tl.where(hit, 1.0, 0.0)
-        tl.store(part + each * C + column, tl.sum(gradients, 0))
-    tl.store(part + C * count, tl.sum(tl.sum(losses, 1), 0) / count)
-    tl.store(part + C * count + 1, tl.sum(tl.sum(rights, 1), 0))
+            label = targets + each + row * count
+        target = is_target(label, row < rows, column)
+        wanted = tl.where(target, 1 - smoothing, 0.0) + smoothing / classes
+        gradient = tl.where(there, (share - wanted) / (rows * count), 0.0)
+        tl.store(z + first + row[:, None] * padded + column, gradient, mask=there)
+        gradients += gradient
+        losses += wanted * tl.where(there, log_total - value, 0.0)
+        hit = there & target & (chosen[:, None] == column)
+        rights += tl.where(hit, 1.0, 0.0)
+    here = each * parts + part
+    tl.store(sums + here * C + column, tl.sum(gradients, 0))
+    scores = sums + count * parts * C
+    tl.store(scores + here, tl.sum(tl.sum(losses, 1), 0) / count)
+    if each == count // 2:
+        tl.store(scores + count * parts + part, tl.sum(tl.sum(rights, 1), 0))
 
 
 @triton.jit(do_not_specialize=["count"])
 def finish_kernel(
     sums, dbias, totals, rates, cursor, steps, scalars, classes, beta1, beta2, count,
-    KIND: tl.constexpr, PARTS: tl.constexpr, C: tl.constexpr,
+    KIND: tl.constexpr, PARTS: tl.constexpr, C: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Add up the parts of the loss, and get the scalars of this optimizer step ready."""
-    column = tl.arange(0, C)
-    part = sums + tl.arange(0, PARTS) * (C * count + 2)
-    for each in range(0, count):
-        summed = tl.sum(tl.load(part[:, None] + each * C + column), 0)
-        tl.store(dbias + each * classes + column, summed, mask=column < classes)
-    loss = tl.sum(tl.load(part + C * count), 0)
-    tl.store(totals, tl.load(totals) + loss)
-    tl.store(totals + 1, tl.load(totals + 1) + tl.sum(tl.load(part + C * count + 1), 0))
-    tl.store(totals + 2, tl.load(totals + 2) + tl.where(tl.abs(loss) < float("inf"), 1.0, 0.0))
-    now = tl.load(cursor)
-    step = tl.load(steps)
-    tl.store(scalars, tl.load(rates + now))
-    if KIND != "sgd":
-        tl.store(scalars + 1, 1 - tl.exp(step * tl.log(beta1)))
-        tl.store(scalars + 2, 1 - tl.exp(step * tl.log(beta2)))
-    tl.store(cursor, now + 1)
+    """Add up the parts of the loss, and get the scalars of this optimizer step ready.
+
+    A program adds up the gradient of the biases of one label; the first one does the rest.
+    """
+    column, part = tl.arange(0, C), tl.arange(0, PARTS)
+    each = tl.program_id(0)
+    summed = tl.sum(tl.load(sums + (each * PARTS + part)[:, None] * C + column), 0)
+    tl.store(dbias + each * classes + column, summed, mask=column < classes)
+    if each == 0:
+        scores = sums + count * PARTS * C
+        losses = tl.zeros((BLOCK,), tl.float32)
+        for begin in range(0, count * PARTS, BLOCK):
+            place = begin + tl.arange(0, BLOCK)
+            losses += tl.load(scores + place, mask=place < count * PARTS, other=0.0)
+        loss = tl.sum(losses, 0)
+        right = tl.sum(tl.load(scores + count * PARTS + part), 0)
+        tl.store(totals, tl.load(totals) + loss)
+        tl.store(totals + 1, tl.load(totals + 1) + right)
+        tl.store(totals + 2, tl.load(totals + 2) + tl.where(tl.abs(loss) < float("inf"), 1.0, 0.0))
+        now = tl.load(cursor)
+        step = tl.load(steps)
+        tl.store(scalars, tl.load(rates + now))
+        if KIND != "sgd":
+            tl.store(scalars + 1, 1 - tl.exp(step * tl.log(beta1)))
+            tl.store(scalars + 2, 1 - tl.exp(step * tl.log(beta2)))
+        tl.store(cursor, now + 1)
 
 
 class Output(NamedTuple):
@@ -101,7 +114,8 @@ def _columns(classes: int) -> int:
 
 def room(classes: int, targets: int, device: torch.device) -> Tensor:
     """Return room for the parts of the sums of a loss."""
-    return torch.zeros((PARTS, _columns(classes) * targets + 2), device=device)
+    gradients, losses, rights = PARTS * targets * _columns(classes), PARTS * targets, PARTS
+    return torch.zeros(gradients + losses + rights, device=device)
 
 
 def loss(
@@ -132,11 +146,11 @@ def loss(
     rows, columns = len(z), _columns(output.classes)
     part = triton.cdiv(rows, PARTS)
     tile = min(TILE, triton.next_power_of_2(part))
-    loss_kernel[(PARTS,)](
+    loss_kernel[(targets, PARTS)](
         z, output.bias, output.targets, output.sums, rows, output.classes, smoothing,
         z.shape[1] // 8, targets, targets > 1, triton.cdiv(part, tile) * tile, tile, columns,
     )  # fmt: skip
-    finish_kernel[(1,)](
+    finish_kernel[(targets,)](
         output.sums, output.bias_gradient, totals, rates, cursor, steps, scalars, output.classes,
-        *betas, targets, optimizer, PARTS, columns, num_warps=8,
+        *betas, targets, optimizer, PARTS, columns, BLOCK, num_warps=8,
     )  # fmt: skip
