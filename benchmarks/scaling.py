@@ -33,7 +33,17 @@ from torch import nn
 
 from benchmarks.machine import copy_rate, matrix_rate, wait_for
 from benchmarks.settings import with_recipe
-from benchmarks.step_model import Line, Net, Rates, alone, interpolated, together
+from benchmarks.step_model import (
+    BACKWARD_KERNELS,
+    FORWARD_KERNELS,
+    LOSS_KERNELS,
+    Line,
+    Net,
+    Rates,
+    alone,
+    interpolated,
+    together,
+)
 from benchmarks.training_speed import BANDS, CLASSES, fit_params, products_of, random_corpus
 from phonemes.context import window_starts
 from phonemes.distributed.world import Group, World, joined
@@ -57,6 +67,7 @@ EPOCHS = 3
 SIZES = [2**power for power in range(12, 28)]  # bytes of an all-reduce
 IN_A_GRAPH = 10  # all-reduces that are recorded and replayed at once
 KERNELS = 200  # so many kernels that do next to nothing
+BYTES_BETWEEN = 6, 10, 4  # read and written, of an activation forward and backward, and of a logit
 MORE = (4, 8, 64)  # GPUs that the model is asked about
 GOAL = 0.660  # dev accuracy
 
@@ -143,6 +154,77 @@ def products_rate(net: Net, batch: int, compute: Compute) -> float:
     return products_of(shapes, batch, *compute)(0.5) * net.operations
 
 
+class Between(NamedTuple):
+    """What a step does between its products."""
+
+    forward: float  # s an activation
+    backward: float  # s an activation
+    loss: float  # s a logit
+
+
+def between_products(case: Case, compute: Compute, latency: float) -> Between:
+    """Measure what is between the products of a step, all layers one after the other.
+
+    Args:
+        case: the network and its batch.
+        compute: where. On a CPU, bytes over the rate of copying stand for it.
+        latency: s, of a kernel, which is not counted.
+    """
+    if compute.device.type != "cuda":
+        copied = copy_rate(compute.device)
+        return Between(*(count / copied for count in BYTES_BETWEEN))
+    from phonemes.training.fused import loss, norm, tiles  # needs Triton
+
+    device, model, net = compute.device, case.params.model, case.net
+
+    def values(width: int) -> torch.Tensor:
+        return torch.randn((case.batch, width), device=device).bfloat16()
+
+    shares = tiles.tiles_for(case.batch)
+    steps = torch.zeros((), device=device)
+    sums = torch.zeros((shares.parts, 2, max(net.hidden)), device=device)
+    blocks = [
+        norm.Block(
+            nn.BatchNorm1d(width, device=device), torch.zeros((2, width), device=device),
+            model.activation, model.dropout, number,
+        )
+        for number, width in enumerate(net.hidden)
+    ]  # fmt: skip
+    products, inputs, gradients = ([values(width) for width in net.hidden] for _ in range(3))
+    of_norm = [torch.zeros((2, width), device=device).bfloat16() for width in net.hidden]
+
+    def forward() -> None:
+        for block, h, y in zip(blocks, products, inputs, strict=True):
+            norm.forward(block, h, y, sums, steps, shares)
+
+    def backward() -> None:
+        layers = [*zip(blocks, gradients, products, of_norm, strict=True)]
+        for block, dy, h, (weight, bias) in reversed(layers):
+            norm.backward(block, dy, h, None, sums, (weight, bias), steps, shares)
+
+    logits = values(-(-net.outputs // 8) * 8)  # as the fused step pads them
+    targets = torch.randint(CLASSES, (case.batch, net.outputs // CLASSES), device=device)
+    output = loss.Output(
+        logits, torch.zeros(net.outputs, device=device),
+        torch.zeros(net.outputs, device=device).bfloat16(), targets,
+        loss.room(CLASSES, targets.shape[1], device),
+    )  # fmt: skip
+    cursor, rates = torch.zeros(1, dtype=torch.int64, device=device), torch.zeros(1, device=device)
+    totals, scalars = torch.zeros(3, device=device), torch.zeros(4, device=device)
+
+    def of_loss() -> None:
+        cursor.zero_()
+        loss.loss(output, 0.1, cursor, rates, totals, steps, scalars, (0.9, 0.999), "adam")
+
+    activations, logit_count = case.batch * sum(net.hidden), case.batch * net.outputs
+    layers = len(net.hidden)
+    return Between(
+        (seconds_each(forward, 1, device) - layers * FORWARD_KERNELS * latency) / activations,
+        (seconds_each(backward, 1, device) - layers * BACKWARD_KERNELS * latency) / activations,
+        (seconds_each(of_loss, 1, device) - (LOSS_KERNELS + 1) * latency) / logit_count,
+    )
+
+
 def seconds_each(work: Callable[[], object], count: int, device: torch.device) -> float:
     """Return the seconds of each of `count` equal parts of some work, recorded on a GPU."""
     work()
@@ -191,7 +273,8 @@ def all_reduces(group: Group, compute: Compute) -> dict[int, float]:
 def measured(group: Group, compute: Compute, seconds: float) -> dict[str, Any]:
     """Return the figures of this number of processes."""
     kind = compute.device.type
-    found: dict[str, Any] = {"gpus": group.world.size, "cases": {}}
+    latency = kernel_latency(compute.device)
+    found: dict[str, Any] = {"gpus": group.world.size, "latency": latency, "cases": {}}
     for case in cases(kind):
         run = ready(case, group, compute, FRAMES.get(kind, OTHER_FRAMES))
         rates = trained(run, seconds)
@@ -202,12 +285,12 @@ def measured(group: Group, compute: Compute, seconds: float) -> dict[str, Any]:
             "epochs": rates,
             "kernels": kernels,
             "products": products_rate(case.net, case.batch, compute),
+            "between": between_products(case, compute, latency)._asdict(),
         }
     found |= {
         "device": torch.cuda.get_device_name() if kind == "cuda" else "cpu",
         "matrix": matrix_rate(compute.device, compute.dtype),
         "copied": copy_rate(compute.device),
-        "latency": kernel_latency(compute.device),
     }
     if group.world.size > 1:
         found["all_reduce"] = all_reduces(group, compute)
@@ -275,8 +358,8 @@ def launched(gpus: int, arguments: list[str]) -> dict[str, Any]:
 
 def rates_of(found: dict[str, Any], case: Case) -> Rates:
     """Return what a GPU can do, in the products of a network."""
-    products = found["cases"][case.name]["products"]
-    return Rates(products, found["copied"], found["latency"])
+    of_case = found["cases"][case.name]
+    return Rates(of_case["products"], found["copied"], found["latency"], **of_case["between"])
 
 
 def print_scaling(results: list[dict[str, Any]], smallest: int) -> None:

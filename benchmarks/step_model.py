@@ -1,9 +1,10 @@
-"""How long a training step takes, from what a machine can do: products, bytes, latency, all-reduce.
+"""How long a training step takes, from what a machine can do: kernels, bytes, latency, all-reduce.
 
-A step's matrix products take their operations over the rate of products of these shapes; between
-them normalization, activation and dropout pass over the activations, and the optimizer over the
-weights, at the rate of copying; every kernel waits a moment. The times add up: products fill the
-GPU, and what runs at the same time takes a share of it.
+A step's matrix products take their operations over the rate of products of these shapes. Between
+them normalization, activation and dropout take a measured time for each activation, and the loss
+for each logit. Windows are gathered, and the optimizer passes over the weights, at the rate of
+copying; every kernel waits a moment. The times add up: products fill the GPU, and what runs at
+the same time takes a share of it.
 
 Gradients are averaged in parts, each as soon as it is complete (phonemes/training/fused/step.py):
 a part waits for its gradients and for the part before, and the first layer's comes last, when
@@ -17,12 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-# bytes a number that the kernels between the products read and write, of bfloat16
-FORWARD_BYTES = 2 + 4  # moments; normalization and activation
-BACKWARD_BYTES = 4 + 6  # sums; gradient
+GATHER_BYTES = 2 + 2  # of a number of a window, read and written as bfloat16
 OPTIMIZER_BYTES = 2 + 3 * 4 + 3 * 4 + 2  # gradient; weight and moments, read and written; copy
-KERNELS = 8  # of a layer: three products; two kernels forward, three backward
-OTHER_KERNELS = 6  # gather, loss, optimizer
+FORWARD_KERNELS, BACKWARD_KERNELS, LOSS_KERNELS = 2, 2, 2  # of a layer, and of a step
+KERNELS = 3 + FORWARD_KERNELS + BACKWARD_KERNELS  # of a layer, its products included
+OTHER_KERNELS = 3 + LOSS_KERNELS  # gather, optimizer in two parts
 GRADIENT = 2  # bytes
 # of what is not measured, but assumed
 HOST = 8  # GPUs of a host
@@ -54,6 +54,9 @@ class Rates(NamedTuple):
     products: float  # operations a second, in products of the step's shapes
     copied: float  # bytes a second, read and written
     latency: float  # s, from the end of a kernel to the begin of the next
+    forward: float  # s an activation, from a product to the next: normalization to dropout
+    backward: float  # s an activation, on the way back
+    loss: float  # s a logit, of the loss and its gradient
 
 
 Reduce = Callable[[float], float]  # bytes -> s
@@ -61,11 +64,14 @@ Reduce = Callable[[float], float]  # bytes -> s
 
 def alone(net: Net, batch: int, rates: Rates) -> float:
     """Return the seconds of a step of one GPU with B = `batch` frames."""
-    numbers = sum(net.hidden) * (FORWARD_BYTES + BACKWARD_BYTES)
-    moved = batch * (numbers + 2 * 2 * net.inputs + 2 * 2 * net.outputs)
-    moved += OPTIMIZER_BYTES * sum(net.products)
+    between = sum(net.hidden) * (rates.forward + rates.backward) + net.outputs * rates.loss
+    moved = batch * GATHER_BYTES * net.inputs + OPTIMIZER_BYTES * sum(net.products)
     kernels = KERNELS * len(net.products) + OTHER_KERNELS
-    return batch * net.operations / rates.products + moved / rates.copied + kernels * rates.latency
+    return (
+        batch * (net.operations / rates.products + between)
+        + moved / rates.copied
+        + kernels * rates.latency
+    )
 
 
 def parts(net: Net, smallest: int) -> list[tuple[int, int]]:
@@ -106,8 +112,7 @@ def _left(net: Net, layer: int, batch: int, rates: Rates) -> float:
     """Return the seconds of work that are left once the gradients of a layer are complete."""
     before = 2 * net.products[:layer]
     operations = 2 * (sum(before) - net.products[0] + net.products[layer])
-    moved = BACKWARD_BYTES * sum(net.hidden[:layer])
-    return batch * (operations / rates.products + moved / rates.copied)
+    return batch * (operations / rates.products + sum(net.hidden[:layer]) * rates.backward)
 
 
 class Line(NamedTuple):

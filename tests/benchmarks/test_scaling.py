@@ -30,13 +30,20 @@ def test_the_figures_of_a_process_are_all_there(monkeypatch):
         each = found["cases"][case.name]
         assert each["frames_per_second"] > 0 and each["products"] > 0
         assert len(each["epochs"]) == scaling.EPOCHS
+        assert min(each["between"].values()) > 0
+
+
+BETWEEN = {"forward": 2e-12, "backward": 4e-12, "loss": 2e-12}  # s of a number
 
 
 def figures(gpus, rate):
     names = [case.name for case in cases("cuda")]
     found = {
         "gpus": gpus, "device": "a GPU", "matrix": 7e14, "copied": 2.7e12, "latency": 2e-6,
-        "cases": {name: {"frames_per_second": rate, "products": 6e14} for name in names},
+        "cases": {
+            name: {"frames_per_second": rate, "products": 6e14, "between": BETWEEN}
+            for name in names
+        },
     }  # fmt: skip
     if gpus > 1:
         found["all_reduce"] = {str(size): 2e-5 + size / 2e11 for size in scaling.SIZES}

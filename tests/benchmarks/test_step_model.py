@@ -3,8 +3,7 @@
 import pytest
 
 from benchmarks.step_model import (
-    BACKWARD_BYTES,
-    FORWARD_BYTES,
+    GATHER_BYTES,
     GRADIENT,
     KERNELS,
     OPTIMIZER_BYTES,
@@ -19,8 +18,8 @@ from benchmarks.step_model import (
 )
 
 NET = Net(10, (20, 30), 5)  # 200, 600 and 150 weights
-RATES = Rates(1e9, 1e8, 1e-6)
-NO_TIME = Rates(1e30, 1e30, 0.0)
+RATES = Rates(1e9, 1e8, 1e-6, 2e-8, 3e-8, 5e-8)
+NO_TIME = Rates(1e30, 1e30, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_a_net_counts_its_products_and_their_operations():
@@ -28,12 +27,12 @@ def test_a_net_counts_its_products_and_their_operations():
     assert NET.operations == 2 * (2 * 200 + 3 * 600 + 3 * 150)
 
 
-def test_a_step_of_one_gpu_is_products_bytes_and_latency():
+def test_a_step_of_one_gpu_is_products_what_is_between_them_bytes_and_latency():
     products = 64 * NET.operations / 1e9
-    activations = 64 * ((FORWARD_BYTES + BACKWARD_BYTES) * 50 + 4 * 10 + 4 * 5)
-    moved = (activations + 950 * OPTIMIZER_BYTES) / 1e8
+    between = 64 * (50 * (2e-8 + 3e-8) + 5 * 5e-8)
+    moved = (64 * 10 * GATHER_BYTES + 950 * OPTIMIZER_BYTES) / 1e8
     latency = (3 * KERNELS + OTHER_KERNELS) * 1e-6
-    assert alone(NET, 64, RATES) == pytest.approx(products + moved + latency)
+    assert alone(NET, 64, RATES) == pytest.approx(products + between + moved + latency)
 
 
 def test_parts_are_all_gradients_the_first_layer_last():
