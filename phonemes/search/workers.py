@@ -1,4 +1,4 @@
-"""Threads that train networks, and what keeps them apart on a GPU: streams and random states."""
+"""Threads that train networks, and what separates them on a GPU: streams and random states."""
 
 import threading
 from collections.abc import Callable, Iterator

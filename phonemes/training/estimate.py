@@ -26,8 +26,8 @@ from phonemes.training.stacking import stacked_params
 SAMPLE = 2**19  # frames of a split, at most, unless a batch has more
 LARGEST = 2**22  # frames of a batch, at most: train.batch_size allows no more
 SHARE = 0.8  # of the free memory that a training may take
-# copies of a batch's windows, in float32, that a step makes beside what backward keeps; with
-# distortions there are more of them. Highest of what was measured on a CPU: 1.4 and 4.6
+# copies of a batch's windows, in float32, that a step makes in addition to what backward keeps;
+# with distortions there are more of them. Highest of what was measured on a CPU: 1.4 and 4.6
 COPIES, COPIES_DISTORTED = 2, 5
 # a recorded CUDA graph keeps its memory, and so do the steps on two streams before it
 RECORDED = 3
@@ -42,7 +42,7 @@ class Estimate(NamedTuple):
     step_bytes: int  # of a base network: weights, optimizer state and what backward needs
     frames_bytes: int  # frames, starts and labels of train and dev
     free_bytes: int  # on the device, before anything is there
-    batch_fits: bool  # whether there is room for a step of train.batch_size beside the frames
+    batch_fits: bool  # whether there is room for a step of train.batch_size next to the frames
     largest_batch: int  # frames, the largest power of 2 for which there is room; 0: for none
     epoch_seconds: float  # of the first network, with dev
     run_seconds: float  # of all epochs of all networks
