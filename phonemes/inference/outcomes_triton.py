@@ -28,7 +28,7 @@ def rows_of_logits(z, bias, row, rows, classes, padded, C: tl.constexpr):
     power = tl.exp(value - highest)
     total = tl.sum(power, 1)[:, None]
     chosen = tl.min(tl.where(value == highest, column, C), 1)  # the first of the highest
-    return value, power / total, highest + tl.log(total), chosen
+    return value, power * (1 / total), highest + tl.log(total), chosen
 
 
 @triton.jit

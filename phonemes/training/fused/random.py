@@ -19,8 +19,9 @@ def hash32(bits):
 @triton.jit
 def drop(value, key, index, dropout):
     """Return values with a share of them zeroed and the others scaled up."""
-    chance = (hash32(index.to(tl.uint32) ^ key) >> 8).to(tl.float32)  # of 2**24
-    return tl.where(chance >= dropout * 16777216, value * (1 / (1 - dropout)), 0.0)
+    least = tl.ceil(dropout * 16777216).to(tl.uint32) << 8  # of the hashes that are kept
+    kept = hash32(index.to(tl.uint32) ^ key) >= least
+    return tl.where(kept, value * (1 / (1 - dropout)), 0.0)
 
 
 @triton.jit

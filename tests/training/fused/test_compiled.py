@@ -7,8 +7,7 @@ import sys
 
 import pytest
 from helpers import ROOT
-
-pytest.importorskip("triton", reason="Triton, which comes with torch for CUDA, is missing")
+from training.fused import interpreted  # noqa: F401  # skips where Triton is missing
 
 
 def kernels():
