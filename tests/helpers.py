@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pytest
 from ruamel.yaml import YAML
 
 import stages
@@ -103,6 +104,16 @@ def run(folder: Path, *command: str) -> str:
     result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, capture_output=True)
     assert result.returncode == 0, f"{command} failed:\n{result.stdout}\n{result.stderr}"
     return result.stdout + result.stderr
+
+
+def end_of(*words: str | Path) -> int | str | None:
+    """Run `phonemes` in this process and return with what it ends: 0, another code or a message."""
+    from phonemes.commands.main import main  # not above: some tests see what an import takes
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", ["phonemes", *map(str, words)])
+        main()
+    return end.value.code
 
 
 def ragged(items: list[np.ndarray]) -> np.ndarray:

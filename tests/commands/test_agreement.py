@@ -1,10 +1,9 @@
 """`phonemes agreement` says how many boundaries of a reference are found, and how far off."""
 
-import sys
+from functools import partial
 
 import pytest
-
-from phonemes.commands.main import main
+from helpers import end_of
 
 GRID = """File type = "ooTextFile"
 Object class = "TextGrid"
@@ -13,15 +12,7 @@ Object class = "TextGrid"
 """
 
 
-def agreement(*arguments):
-    """Run the command in this process and return with what it ends: 0, or a message."""
-    given, sys.argv = sys.argv, ["phonemes", "agreement", *arguments]
-    try:
-        with pytest.raises(SystemExit) as end:
-            main()
-    finally:
-        sys.argv = given
-    return end.value.code
+agreement = partial(end_of, "agreement")
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """`phonemes align` writes when words are spoken, goes on after a failure, and tells its cause."""
 
 import json
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from alignment.spoken import sentences, write
+from helpers import end_of
 
-from phonemes.commands.main import main
 from phonemes.corpus.audio import textgrid
 from phonemes.corpus.audio.alignments import frame_labels, read_alignment
 from phonemes.inventory import ARPABET_STRESS
@@ -18,15 +18,7 @@ soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
 
 
-def align(*arguments):
-    """Run the command in this process and return with what it ends: 0, or a message."""
-    given, sys.argv = sys.argv, ["phonemes", "align", *map(str, arguments)]
-    try:
-        with pytest.raises(SystemExit) as end:
-            main()
-    finally:
-        sys.argv = given
-    return end.value.code
+align = partial(end_of, "align")
 
 
 @pytest.fixture

@@ -2,14 +2,14 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
-from helpers import ENVIRONMENT, ROOT
+from helpers import ENVIRONMENT, ROOT, end_of
 from transcription.speech import sound
 
 from phonemes.commands import options
-from phonemes.commands.main import main
 from phonemes.transcription.formats import TEXT
 
 soundfile = pytest.importorskip("soundfile")
@@ -27,15 +27,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def transcribe(*arguments):
-    """Run the command in this process and return with what it ends: 0, or a message."""
-    given, sys.argv = sys.argv, ["phonemes", "transcribe", *arguments]
-    try:
-        with pytest.raises(SystemExit) as end:
-            main()
-    finally:
-        sys.argv = given
-    return end.value.code
+transcribe = partial(end_of, "transcribe")
 
 
 def files(folder):
