@@ -80,7 +80,7 @@ def comments(text: str) -> dict[str, str]:
 def declared() -> dict[str, tuple[str, ...]]:
     """Return what of params.yaml each stage of dvc.yaml depends on, in the order of the stages."""
     stages = read_yaml_file(ROOT / "dvc.yaml")["stages"]
-    return {name: tuple(stage["params"]) for name, stage in stages.items()}
+    return {name: tuple(stage.get("params", ())) for name, stage in stages.items()}
 
 
 def parameters() -> dict[str, Parameter]:

@@ -49,6 +49,12 @@ def test_a_parameter_has_the_stages_that_dvc_reruns_for_it(key, stages):
     assert set(stages) <= set(declared())
 
 
+def test_a_stage_of_ones_own_may_depend_on_no_parameter(tmp_path, monkeypatch):
+    (tmp_path / "dvc.yaml").write_text("stages: {count: {cmd: wc}, fit: {cmd: fit, params: [a]}}")
+    monkeypatch.setattr("docs.generate.parameters.ROOT", tmp_path)
+    assert declared() == {"count": (), "fit": ("a",)}
+
+
 def test_a_row_says_value_range_usual_range_and_meaning():
     row = next(line for line in page().splitlines() if line.startswith("| `label_smoothing`"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
