@@ -21,7 +21,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from phonemes.errors import InputError
@@ -68,7 +68,7 @@ class JournalFile(JournalFileBackend):
     milliseconds for each.
     """
 
-    def __init__(self, path: Path, lock: JournalFileSymlinkLock) -> None:
+    def __init__(self, path: Path, lock: JournalFileOpenLock) -> None:
         super().__init__(str(path), lock)
         self._path, self._lock_of_file = path, lock
 
@@ -115,7 +115,7 @@ def open_study(folder: Path, facts: Mapping[str, str], pruning: BasePruner) -> o
     optuna.logging.set_verbosity(logging.ERROR)
     make_folder(folder)
     path = folder / JOURNAL
-    lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
+    lock = JournalFileOpenLock(str(path), grace_period=LOCK_SECONDS)
     if path.exists():
         _remove_unfinished_line(path, lock)
     try:
@@ -141,7 +141,7 @@ def open_study(folder: Path, facts: Mapping[str, str], pruning: BasePruner) -> o
     return study
 
 
-def _remove_unfinished_line(path: Path, lock: JournalFileSymlinkLock) -> None:
+def _remove_unfinished_line(path: Path, lock: JournalFileOpenLock) -> None:
     """Remove an unfinished last line, which a process left that was killed while it wrote."""
     lock.acquire()
     try:

@@ -44,7 +44,11 @@ def begun(*arguments):
 def searched(*arguments):
     """Search with two processes; return exit code, what was printed, and errors."""
     process = begun(*arguments)
-    out, err = process.communicate(timeout=180)
+    try:
+        out, err = process.communicate(timeout=180)
+    except subprocess.TimeoutExpired:
+        process.kill()  # with which the others end
+        raise
     return process.returncode, out, err
 
 
