@@ -26,7 +26,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -46,7 +46,7 @@ from benchmarks.step_model import (
 )
 from benchmarks.training_speed import BANDS, CLASSES, fit_params, products_of, random_corpus
 from phonemes.context import window_starts
-from phonemes.distributed.world import Group, World, joined
+from phonemes.distributed.world import SINGLE, Group, World, joined
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.model.architecture import Architecture, build
 from phonemes.params import Params
@@ -57,7 +57,10 @@ from phonemes.training.loop import epochs
 from phonemes.training.params import UNDISTORTED, FitParams
 from phonemes.training.prepare import prepare
 from phonemes.training.profile import profile
-from phonemes.training.run import Run
+from phonemes.training.run import Buffers, Run
+
+if TYPE_CHECKING:
+    from phonemes.training.fused.step import FusedStep
 
 FRAMES = {"cuda": 1_100_000}  # of each GPU
 OTHER_FRAMES = 4_096
@@ -163,65 +166,52 @@ class Between(NamedTuple):
 
 
 def between_products(case: Case, compute: Compute, latency: float) -> Between:
-    """Measure what is between the products of a step, all layers one after the other.
+    """Measure what a step of this process alone does between its products, layer after layer.
 
     Args:
         case: the network and its batch.
-        compute: where. On a CPU, bytes over the rate of copying stand for it.
+        compute: where. Without the fused step, bytes over the rate of copying stand for it.
         latency: s, of a kernel, which is not counted.
     """
-    if compute.device.type != "cuda":
-        copied = copy_rate(compute.device)
-        return Between(*(count / copied for count in BYTES_BETWEEN))
-    from phonemes.training.fused import loss, norm, tiles  # needs Triton
+    device = compute.device
+    if device.type != "cuda":
+        return Between(*(count / copy_rate(device) for count in BYTES_BETWEEN))
+    run = ready(case, SINGLE, compute, 2 * case.batch)
+    return between(cast("FusedStep", run.step), run.buffers, latency)
 
-    device, model, net = compute.device, case.params.model, case.net
 
-    def values(width: int) -> torch.Tensor:
-        return torch.randn((case.batch, width), device=device).bfloat16()
+def between(step: "FusedStep", buffers: Buffers, latency: float) -> Between:
+    """Measure the kernels of a step that are no products, on what its last update left there."""
+    from phonemes.training.fused import loss, norm  # needs Triton
 
-    shares = tiles.tiles_for(case.batch)
-    steps = torch.zeros((), device=device)
-    sums = torch.zeros((shares.parts, 2, max(net.hidden)), device=device)
-    blocks = [
-        norm.Block(
-            nn.BatchNorm1d(width, device=device), torch.zeros((2, width), device=device),
-            model.activation, model.dropout, number,
-        )
-        for number, width in enumerate(net.hidden)
-    ]  # fmt: skip
-    products, inputs, gradients = ([values(width) for width in net.hidden] for _ in range(3))
-    of_norm = [torch.zeros((2, width), device=device).bfloat16() for width in net.hidden]
+    flat, blocks, device = step.flat, step.blocks, step.epoch.device
 
     def forward() -> None:
-        for block, h, y in zip(blocks, products, inputs, strict=True):
-            norm.forward(block, h, y, sums, steps, shares)
+        for layer, block in enumerate(blocks):
+            h, y = step.outputs[layer], step.inputs[layer + 1]
+            norm.forward(block, h, y, step.sums, flat.steps, step.tiles)
 
     def backward() -> None:
-        layers = [*zip(blocks, gradients, products, of_norm, strict=True)]
-        for block, dy, h, (weight, bias) in reversed(layers):
-            norm.backward(block, dy, h, None, sums, (weight, bias), steps, shares)
-
-    logits = values(-(-net.outputs // 8) * 8)  # as the fused step pads them
-    targets = torch.randint(CLASSES, (case.batch, net.outputs // CLASSES), device=device)
-    output = loss.Output(
-        logits, torch.zeros(net.outputs, device=device),
-        torch.zeros(net.outputs, device=device).bfloat16(), targets,
-        loss.room(CLASSES, targets.shape[1], device),
-    )  # fmt: skip
-    cursor, rates = torch.zeros(1, dtype=torch.int64, device=device), torch.zeros(1, device=device)
-    totals, scalars = torch.zeros(3, device=device), torch.zeros(4, device=device)
+        for layer, block in reversed([*enumerate(blocks)]):
+            gradients = flat.gradient(block.norm.weight), flat.gradient(block.norm.bias)
+            dy, h = step.upstream[layer], step.outputs[layer]
+            norm.backward(block, dy, h, None, step.sums, gradients, flat.steps, step.tiles)
 
     def of_loss() -> None:
-        cursor.zero_()
-        loss.loss(output, 0.1, cursor, rates, totals, steps, scalars, (0.9, 0.999), "adam")
+        buffers.cursor.zero_()
+        loss.loss(
+            step.output, step.train.label_smoothing, buffers.cursor, buffers.rates,
+            buffers.totals, flat.steps, flat.scalars, flat.betas, flat.kind,
+        )  # fmt: skip
 
-    activations, logit_count = case.batch * sum(net.hidden), case.batch * net.outputs
-    layers = len(net.hidden)
+    def seconds(work: Callable[[], None], kernels: int, numbers: int) -> float:
+        return (seconds_each(work, 1, device) - kernels * latency) / numbers
+
+    activations = sum(h.numel() for h in step.outputs[:-1])
     return Between(
-        (seconds_each(forward, 1, device) - layers * FORWARD_KERNELS * latency) / activations,
-        (seconds_each(backward, 1, device) - layers * BACKWARD_KERNELS * latency) / activations,
-        (seconds_each(of_loss, 1, device) - (LOSS_KERNELS + 1) * latency) / logit_count,
+        seconds(forward, FORWARD_KERNELS * len(blocks), activations),
+        seconds(backward, BACKWARD_KERNELS * len(blocks), activations),
+        seconds(of_loss, LOSS_KERNELS + 1, len(step.outputs[-1]) * len(step.output.bias)),
     )
 
 

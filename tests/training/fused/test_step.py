@@ -12,6 +12,7 @@ from helpers import changed
 from torch import nn
 from training.fused.interpreted import DEVICE, relative
 
+from benchmarks.scaling import between
 from phonemes.context import window_starts
 from phonemes.inference.windows import to_device
 from phonemes.model.architecture import Architecture, Classifier, build
@@ -21,6 +22,7 @@ from phonemes.training.fused.norm import forward
 from phonemes.training.fused.step import FusedStep
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams
+from phonemes.training.run import Buffers
 from phonemes.training.targets import targets
 
 pytestmark = [
@@ -450,3 +452,14 @@ def test_steps_go_on_from_a_copied_state_to_the_same_bytes(blocks, optimizer):
     resumed.step.begin(0)
     resumed.update(1)
     assert resumed.bytes() == straight.bytes()
+
+
+def test_what_is_between_the_products_of_a_step_is_measured_without_a_product(blocks, monkeypatch):
+    made = bench(changed(blocks, model={"target_context": 1}))
+    made.update(1)
+    monkeypatch.setattr(torch, "mm", None)
+    buffers = Buffers(made.order, made.cursor, made.rates, made.totals)
+    found = between(made.step, buffers, 0.0)
+    assert min(found) > 0
+    free = between(made.step, buffers, 1.0)  # more than all takes, for each kernel
+    assert max(free) < 0
