@@ -261,6 +261,22 @@ def in_a_world(world: World, grace: float = GRACE_SECONDS) -> Iterator[None]:
 
 def _print_whole_lines() -> None:
     """Have no process print within a line of another: torchrun has each write word by word."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(line_buffering=True, write_through=False)
+            stream.flush()
+            setattr(sys, name, WholeLines(stream.buffer, stream.encoding, stream.errors))
+
+
+class WholeLines(TextIOWrapper):
+    """Text whose lines are written once they are complete, with the lines printed before them.
+
+    Python's own buffering by lines writes a text of several lines and its end one after the other.
+    """
+
+    def write(self, text: str) -> int:
+        """Write a text; after a part of a line nothing is seen until the rest or `flush`."""
+        count = super().write(text)
+        if text.endswith("\n"):
+            self.flush()
+        return count
