@@ -125,13 +125,18 @@ def random_split(frames: int, params: FitParams, seed: int) -> HostSplit:
     return HostSplit(corpus.frames, starts, corpus.labels.astype("int16"))
 
 
-def ready(case: Case, group: Group, compute: Compute, frames: int) -> Run:
-    """Return a run whose step is recorded, with so many frames a process."""
+def prepared(case: Case, group: Group, compute: Compute, frames: int) -> Run:
+    """Return a run whose step is not recorded yet, with so many frames a process."""
     size = group.world.size
     batch = replace(case.params.train, batch_size=case.batch * size)
     params = case.params._replace(train=batch)
     train, dev = random_split(frames * size, params, 1), random_split(DEV, params, 2)
-    run = prepare(train, dev, CLASSES, compute, params, group)
+    return prepare(train, dev, CLASSES, compute, params, group)
+
+
+def ready(case: Case, group: Group, compute: Compute, frames: int) -> Run:
+    """Return a run whose step is recorded, with so many frames a process."""
+    run = prepared(case, group, compute, frames)
     profile(run)
     return run
 
@@ -173,10 +178,10 @@ def between_products(case: Case, compute: Compute, latency: float) -> Between:
         compute: where. Without the fused step, bytes over the rate of copying stand for it.
         latency: s, of a kernel, which is not counted.
     """
-    device = compute.device
-    if device.type != "cuda":
-        return Between(*(count / copy_rate(device) for count in BYTES_BETWEEN))
-    run = ready(case, SINGLE, compute, 2 * case.batch)
+    run = prepared(case, SINGLE, compute, 2 * case.batch)
+    if run.step.kernels != "triton":
+        return Between(*(count / copy_rate(compute.device) for count in BYTES_BETWEEN))
+    run.step.update(*run.buffers)
     return between(cast("FusedStep", run.step), run.buffers, latency)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,10 @@ from helpers import changed
 from torch import nn
 from training.fused.interpreted import DEVICE, relative
 
+from benchmarks import scaling
 from benchmarks.scaling import between
 from phonemes.context import window_starts
+from phonemes.inference.device import Compute
 from phonemes.inference.windows import to_device
 from phonemes.model.architecture import Architecture, Classifier, build
 from phonemes.storage.layout import HostSplit
@@ -463,3 +466,14 @@ def test_what_is_between_the_products_of_a_step_is_measured_without_a_product(bl
     assert min(found) > 0
     free = between(made.step, buffers, 1.0)  # more than all takes, for each kernel
     assert max(free) < 0
+
+
+def test_a_fused_step_is_measured_before_it_is_recorded(blocks, monkeypatch):
+    made = bench(changed(blocks, model={"target_context": 1}))
+    run = SimpleNamespace(
+        step=made.step, buffers=Buffers(made.order, made.cursor, made.rates, made.totals)
+    )
+    monkeypatch.setattr(scaling, "prepared", lambda *_: run)
+    monkeypatch.setattr(scaling, "copy_rate", None)  # stands for what is not measured
+    case = scaling.Case("", changed(blocks), BATCH)
+    assert min(scaling.between_products(case, Compute(DEVICE, torch.bfloat16), 0.0)) > 0
