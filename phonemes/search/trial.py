@@ -24,6 +24,8 @@ from phonemes.training.loop import epochs
 from phonemes.training.profile import record
 from phonemes.training.run import Batches, Run
 
+AHEAD = 32  # steps: between once and twice as many are launched and not over
+
 _READY = threading.Lock()
 
 Ready = Callable[[Params], tuple[Run, DeviceSplit]]
@@ -53,7 +55,7 @@ def train(
     with _READY, random_state_of_its_own(device):
         run, reporting = ready(params)
         record(run)
-    run.batches = Stoppable(run.batches, stopped)
+    run.batches = Stoppable(run.batches, device, stopped)
     try:
         started = time.perf_counter()
         whole = all(
@@ -78,12 +80,18 @@ def train(
 
 
 class Stoppable:
-    """Batches that end a training where the search is over."""
+    """Batches that end a training where the search is over.
 
-    def __init__(self, batches: Batches, stopped: Callable[[], bool]) -> None:
+    On a GPU the thread stays close to the steps that it has launched: a stop would have to wait
+    for them, and so does every other thread that records a step, for which torch waits for all
+    that the GPU was given.
+    """
+
+    def __init__(self, batches: Batches, device: torch.device, stopped: Callable[[], bool]) -> None:
         self.split, self.count, self.blocks = batches.split, batches.count, batches.blocks
         self.generator = batches.generator
         self._batches, self._stopped = batches, stopped
+        self._reached = torch.cuda.Event(blocking=True) if device.type == "cuda" else None
 
     def begin(self, epoch: int, order: Tensor) -> None:
         """Start an epoch; see `Batches`."""
@@ -97,6 +105,9 @@ class Stoppable:
         """
         if self._stopped():
             raise StoppedError
+        if self._reached is not None and step % AHEAD == 0:
+            self._reached.synchronize()
+            self._reached.record()
         self._batches.before(step)
 
 

@@ -19,7 +19,7 @@ from phonemes.params import load
 from phonemes.search.corpus import read_corpus
 from phonemes.search.outcome import StoppedError
 from phonemes.search.resident import KEPT, Resident
-from phonemes.search.trial import Stoppable, train
+from phonemes.search.trial import AHEAD, Stoppable, train
 from phonemes.storage.layout import HISTORY, MODEL
 from phonemes.storage.read import read_split
 from phonemes.training.loop import epochs
@@ -164,7 +164,7 @@ def test_a_training_is_stopped_before_its_next_step(resident):
 def test_stoppable_batches_are_those_that_they_stop(resident):
     run, _ = resident.new_run(load())
     stop = threading.Event()
-    batches = Stoppable(run.batches, stop.is_set)
+    batches = Stoppable(run.batches, CPU, stop.is_set)
     other, _ = resident.new_run(load())
     batches.begin(0, run.buffers.order)
     other.batches.begin(0, other.buffers.order)
@@ -173,3 +173,30 @@ def test_stoppable_batches_are_those_that_they_stop(resident):
     stop.set()
     with pytest.raises(StoppedError):
         batches.before(1)
+
+
+def test_a_thread_does_not_run_far_ahead_of_its_gpu(resident, monkeypatch):
+    launched = reached = recorded = 0
+
+    class Event:
+        def __init__(self, blocking):
+            assert blocking  # else a core is busy waiting
+
+        def record(self):
+            nonlocal recorded
+            recorded = launched
+
+        def synchronize(self):
+            nonlocal reached
+            reached = recorded
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    run, _ = resident.new_run(load())
+    batches = Stoppable(run.batches, torch.device("cuda"), lambda: False)
+    behind = []
+    for step in range(10 * AHEAD):
+        batches.before(step)
+        launched += 1
+        behind.append(launched - reached)
+    assert max(behind) == 2 * AHEAD
+    assert min(behind[2 * AHEAD :]) > AHEAD  # it has steps to do meanwhile
