@@ -194,7 +194,7 @@ def _recipes() -> Iterator[Row]:
         yield Row(name, with_recipe(name))
     narrow = "augment.time_mask_width=10 augment.band_mask_width=6"
     yield Row("masks, narrower", with_recipe("masks", changes=narrow))
-    for name in ("residual", "deep"):
+    for name in ("residual", "deep", "quick"):
         further = {"stacked": with_recipe(name, "stacked")}
         yield Row(name, with_recipe(name), further=further)
     for name in ("legal", "wide"):
