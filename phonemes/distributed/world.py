@@ -14,7 +14,7 @@ from datetime import timedelta
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
 
-from phonemes.distributed.watch import GRACE_SECONDS, SILENT_SECONDS, Heartbeats, ending_in_time
+from phonemes.distributed.watch import GRACE_SECONDS, Connections, ending_in_time
 from phonemes.errors import InputError
 
 if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there is one process
@@ -223,13 +223,15 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
 
 def _watched(world: World) -> AbstractContextManager[None]:
     """Return what watches processes of other hosts; torchrun watches those of this one."""
-    if os.environ.get("LOCAL_WORLD_SIZE", str(world.size)) == str(world.size):
+    rank, size, _ = world
+    if os.environ.get("LOCAL_WORLD_SIZE", str(size)) == str(size):
         return nullcontext()
-    from torch.distributed import TCPStore  # type: ignore[attr-defined]
-
-    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = TCPStore(address, port, is_master=False, timeout=timedelta(seconds=SILENT_SECONDS))
-    return Heartbeats(store, world.rank, world.size).watched()
+    hurried = Group(world)  # nobody watches yet
+    try:
+        connections = Connections(rank, size, os.environ["MASTER_ADDR"], hurried.of_first)
+    except OSError as error:
+        raise InputError(f"the processes of this run cannot reach each other: {error}") from None
+    return connections.watched()
 
 
 @contextmanager
