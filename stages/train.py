@@ -83,6 +83,13 @@ class Fitting(NamedTuple):
 
     def fit(self, train: HostSplit, dev: HostSplit, how: FitParams, name: str) -> TrainedNetwork:
         """Train a network, or go on training it; see `Fit`."""
+        self.begin(train, dev, how, name, how.train.epochs)
+        return self.trained[-1].network
+
+    def begin(
+        self, train: HostSplit, dev: HostSplit, how: FitParams, name: str, until: int
+    ) -> None:
+        """Train a network to an epoch, where this process prints to its last one; see `Begin`."""
         if name and self.world.first:
             print(f"\n{name}", flush=True)
         training = prepare(train, dev, len(self.phonemes), self.compute, how, self.together)
@@ -98,11 +105,9 @@ class Fitting(NamedTuple):
             elif self.together.world.size > 1:
                 train_silently(training, checkpoints)
             else:
-                train_alongside(training, checkpoints, name)
+                train_alongside(training, checkpoints, name, until)
         finally:
-            network = training.trained
-            self.trained.append(Trained(training.history, training.best, network))
-        return network
+            self.trained.append(Trained(training.history, training.best, training.trained))
 
 
 def main(params: Params, outputs: Outputs) -> None:
@@ -135,8 +140,7 @@ def train_model(
     kept = max(KEPT, sum(each.folds + each.networks for each in stackings))
     speakers = read_speakers(train) if stackings else []
     trained: list[Trained] = []
-    spread: Spread = partial(shared_out, group=group, classes=len(phonemes))
-    spread, together = (spread, SINGLE) if stackings else (one_by_one, group)
+    together = SINGLE if stackings else group
     if stackings and places and group.world.size > 1:
         print(f"{networks(params)} networks are shared out to {group.world.size} processes")
     try:
@@ -145,6 +149,9 @@ def train_model(
             fitting = Fitting(
                 compute, phonemes, kept, progress, show, group.world, together, trained
             )
+            spread: Spread = one_by_one
+            if stackings:
+                spread = partial(shared_out, fitting.begin, group, len(phonemes))
             *_, model = fit_model(
                 train, dev, compute, params.fit, stackings, speakers, fitting.fit, spread
             )

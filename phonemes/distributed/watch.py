@@ -114,7 +114,7 @@ class Connections:
         while not self._left.wait(LOOK_SECONDS):
             for rank, connection in [*self._others.items()]:
                 try:
-                    heard = connection.recv(4096)
+                    received = connection.recv(4096)
                 except BlockingIOError:
                     silent[rank] += 1
                     if silent[rank] * LOOK_SECONDS > SILENT_SECONDS:
@@ -126,9 +126,9 @@ class Connections:
                     self._end_after(rank)
                 else:
                     silent[rank] = 0
-                    if heard.endswith(LEFT):
+                    if received.endswith(LEFT):
                         self._others.pop(rank).close()
-                    elif not heard:
+                    elif not received:
                         self._end_after(rank)
                 with suppress(OSError):  # the next look finds out
                     connection.send(BEAT)

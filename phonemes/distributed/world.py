@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import timedelta
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +20,7 @@ from phonemes.errors import InputError
 if TYPE_CHECKING:  # torch.distributed takes a while to import: not where there is one process
     import torch
     from torch import Tensor
-    from torch.distributed import ProcessGroup, Work
+    from torch.distributed import ProcessGroup, Store, Work  # type: ignore[attr-defined]
 
 TIMEOUT = timedelta(seconds=60)  # for what all processes do at about the same time
 PATIENCE = timedelta(days=100)  # for the end of what takes one process longer than another
@@ -81,9 +81,48 @@ ALONE = World.alone()
 class Group:
     """The processes of a run, seen from one of them; a single process waits for nobody."""
 
-    def __init__(self, world: World, patient: "ProcessGroup | None" = None) -> None:
-        """Look at the processes of a world that has been joined; see `joined`."""
-        self.world, self._patient = world, patient
+    def __init__(
+        self,
+        world: World,
+        patient: "ProcessGroup | None" = None,
+        store: "Store | None" = None,
+    ) -> None:
+        """Look at the processes of a world that has been joined; see `joined`.
+
+        Args:
+            world: which of them this one is.
+            patient: by which they wait for each other.
+            store: that all reach, where they are of one host.
+        """
+        self.world, self._patient, self._store = world, patient, store
+
+    @property
+    def one_host(self) -> bool:
+        """Return whether there are several processes, which have the files of one host."""
+        return self._store is not None
+
+    def announce(self, what: str) -> None:
+        """Have the other processes of one host know that something is there; see `wait_for`.
+
+        Raises:
+            InputError: the processes are being ended.
+        """
+        assert self._store is not None
+        with _others_failing():
+            self._store.set(what, "")
+
+    def wait_for(self, what: str) -> None:
+        """Wait until a process has announced something, however long that takes.
+
+        Where that process fails, torchrun ends this one.
+
+        Raises:
+            InputError: the processes are being ended.
+        """
+        assert self._store is not None
+        with _others_failing():
+            while not self._store.check([what]):
+                time.sleep(LOOK_SECONDS)
 
     def wait(self) -> None:
         """Wait until all processes are here, however long the last one takes.
@@ -215,23 +254,34 @@ def joined(world: World, device: "torch.device") -> Iterator[Group]:
         backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, timeout=TIMEOUT)
         patient = dist.new_group(backend="gloo", timeout=PATIENCE)
-    with _watched(world):
-        yield Group(world, patient)
+    if os.environ.get("LOCAL_WORLD_SIZE", str(world.size)) == str(world.size):
+        yield Group(world, patient, _store())
+    else:  # torchrun does not watch the processes of other hosts
+        with _connections(world).watched():
+            yield Group(world, patient)
     gc.collect()  # NCCL waits for the end of all recorded graphs that use it
     dist.destroy_process_group()  # not after an error: it would wait for the others
 
 
-def _watched(world: World) -> AbstractContextManager[None]:
-    """Return what watches processes of other hosts; torchrun watches those of this one."""
-    rank, size, _ = world
-    if os.environ.get("LOCAL_WORLD_SIZE", str(size)) == str(size):
-        return nullcontext()
+def _store() -> "Store":
+    """Return a connection of this process's own to torchrun's store, which all processes reach."""
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return TCPStore(address, port, is_master=False, timeout=TIMEOUT)
+
+
+def _connections(world: World) -> Connections:
+    """Connect the processes of several hosts.
+
+    Raises:
+        InputError: they cannot reach each other.
+    """
     hurried = Group(world)  # nobody watches yet
     try:
-        connections = Connections(rank, size, os.environ["MASTER_ADDR"], hurried.of_first)
+        return Connections(world.rank, world.size, os.environ["MASTER_ADDR"], hurried.of_first)
     except OSError as error:
         raise InputError(f"the processes of this run cannot reach each other: {error}") from None
-    return connections.watched()
 
 
 @contextmanager

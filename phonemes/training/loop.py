@@ -47,7 +47,7 @@ def epochs(run: Run, progress: bool, lines: bool = True) -> Iterator[Epoch]:
         mininterval=BAR_SECONDS,
         disable=None if progress and first else True,  # None: where there is no terminal
     ) as bar:
-        while len(run.history) < run.train.epochs and not _stopped_early(run):
+        while not finished(run):
             number = len(run.history) + 1
             bar.set_description(f"epoch {number}/{run.train.epochs}")
             started = time.perf_counter()
@@ -140,7 +140,9 @@ def _diverged(run: Run, step: int, loss: float) -> DivergedError:
     )
 
 
-def _stopped_early(run: Run) -> bool:
-    """Return whether dev accuracy has not risen for as many epochs as are waited for."""
-    patience = run.train.early_stopping_patience
-    return bool(patience and run.best and len(run.history) - run.best.epoch >= patience)
+def finished(run: Run) -> bool:
+    """Return whether all epochs are trained, or dev accuracy has not risen for too many."""
+    patience, done = run.train.early_stopping_patience, len(run.history)
+    return done >= run.train.epochs or bool(
+        patience and run.best and done - run.best.epoch >= patience
+    )

@@ -39,6 +39,7 @@ class Task(NamedTuple):
     """A network to train, independently of others."""
 
     train: Callable[[], HostSplit]  # returns what it learns from, which takes memory
+    frames: int  # N, of what it learns from
     dev: HostSplit
     how: FitParams
     name: str
@@ -129,10 +130,12 @@ def without_folds(
         params: how they are trained.
         parts: from `folds`.
     """
-    utterances = np.arange(len(utterance_lengths(train.starts)))
+    lengths = utterance_lengths(train.starts)
+    utterances = np.arange(len(lengths))
     return [
         Task(
             partial(select, train, ~np.isin(utterances, part), params.data),
+            int(lengths.sum() - lengths[part].sum()),
             dev,
             params._replace(
                 train=replace(
@@ -209,6 +212,7 @@ def on_posteriors(
     return [
         Task(
             lambda: learnt,
+            len(learnt.starts),
             chosen_on,
             stacked_params(params, stacking, number),
             f"stacked network {number + 1} of {count}",
@@ -247,7 +251,7 @@ def fit_model(
     # that the training set can be cut is seen before long work
     cuts = {stacking.folds: folds(speakers, stacking.folds) for stacking in stackings}
     parts = next(iter(cuts.values()), [])
-    whole = Task(lambda: train, dev, params, "")
+    whole = Task(lambda: train, len(train.starts), dev, params, "")
     networks = spread([whole, *without_folds(train, dev, params, parts)], fit)
     first = next(networks)
     yield FittedModel([first], [])

@@ -1,6 +1,7 @@
 """Networks shared out to processes make the model of one process, and end as one program does."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,6 +103,80 @@ def test_two_processes_make_the_bytes_of_one_and_each_trains_its_share(project):
     code, out, _ = trained(1)  # goes on from what both have left
     assert out.count(SAVED) == 5
     assert results() == alone
+
+
+def handing_over(project, **train):
+    """Have the second of two processes begin the first one's last network; return one's results."""
+    set_params({
+        "stacking": {"folds": 4, "networks": 1},
+        "train": {"epochs": 3, "optimizer": "adamw", **train},
+    })  # fmt: skip
+    assert trained(1)[0] == 0
+    alone = results()
+    for path in (MODEL, HISTORY):
+        path.unlink()
+    shutil.rmtree(project / ".dvc")
+    return alone
+
+
+def test_a_network_that_is_handed_over_has_the_bytes_of_one_process(project):
+    alone = handing_over(project)
+    code, out, err = trained(2)
+    assert (code, err) == (0, "")
+    assert "\nbase network without fold 2 of 4: 2 of 3 epochs trained, another pro" in out
+    assert "\nbase network without fold 2 of 4\n" in out
+    assert out.count("\ngoing on after epoch 2, 2 of 3 epochs saved\n") == 1
+    assert results() == alone
+
+
+def test_a_network_that_stops_before_it_is_handed_over_is_taken_as_it_is(project):
+    early = {"lr": 1e-12, "early_stopping_patience": 1}
+    alone = handing_over(project, epochs=30, **early)
+    code, out, _ = trained(2)
+    assert code == 0
+    done = re.search(r"\nbase network without fold 2 of 4: (\d+) of 30 epochs trained, an", out)[1]
+    assert int(done) < 20  # after which it would be handed over
+    taken = out.partition("\nbase network without fold 2 of 4\n")[2]
+    assert f"\ngoing on after epoch {done}, {done} of 30 epochs saved\n" in taken
+    assert "\nepoch " not in taken.partition("\nstacked network")[0]
+    assert results() == alone
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_that_is_killed_at_a_hand_over_goes_on_with_any_number_of_processes(
+    project, processes
+):
+    alone = handing_over(project)
+    process = begun(2)
+    while "another process goes on" not in (line := process.stdout.readline()):
+        assert line
+    pids = children(process)
+    process.kill()
+    process.communicate()
+    once_there(lambda: not any(map(psutil.pid_exists, pids)), within=10)
+    assert not MODEL.exists()
+    assert trained(processes)[::2] == (0, "")
+    assert results() == alone
+
+
+def test_who_waits_for_a_network_ends_with_the_error_of_the_one_that_trains_it(project):
+    module = project / "phonemes/training/run.py"
+    inside = """
+    import os, time
+    if os.environ.get("RANK") == "1" and epoch == 1:
+        time.sleep(10)
+        next(run.classifier.network.parameters()).data.fill_(float("nan"))
+"""
+    text = module.read_text()
+    marked = "    run.step.begin(epoch)\n"
+    module.write_text(text.replace(marked, marked + inside.lstrip("\n")))
+    set_params({"stacking": {"folds": 4, "networks": 1}, "train": {"epochs": 3}})
+    code, out, err = trained(2)
+    assert code == 1
+    assert out.count("\nepoch 3: ") == 2  # what the first process had to do before it waited
+    assert err.startswith("error: base network without fold 2 of 4: training diverged in epoch 2")
+    assert err.count("\n") == 1
+    assert nothing_half_written(project)
 
 
 def test_a_killed_run_goes_on_with_another_number_of_processes(project):
