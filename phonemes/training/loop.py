@@ -129,7 +129,7 @@ def _keep(run: Run, epoch: Epoch) -> None:
     if run.best is None or epoch.dev_accuracy > run.best.dev_accuracy:
         run.best = epoch
         state = run.classifier.network.state_dict()
-        run.best_state = {name: value.cpu().clone() for name, value in state.items()}
+        run.best_state = {name: value.clone() for name, value in state.items()}
 
 
 def _diverged(run: Run, step: int, loss: float) -> DivergedError:

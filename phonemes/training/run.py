@@ -135,7 +135,7 @@ class Run:
     group: Group = SINGLE
     history: list[Epoch] = field(default_factory=list)
     best: Epoch | None = None  # the first with the highest dev accuracy
-    best_state: dict[str, Tensor] = field(default_factory=dict)  # of the network then, on the host
+    best_state: dict[str, Tensor] = field(default_factory=dict)  # of the network then
 
     @property
     def device(self) -> torch.device:
@@ -159,8 +159,9 @@ class Run:
 
     @property
     def trained(self) -> TrainedNetwork:
-        """Return the network as it was after its best epoch."""
-        return TrainedNetwork(self.classifier.architecture, self.best_state)
+        """Return the network as it was after its best epoch, on the host."""
+        state = {name: value.cpu() for name, value in self.best_state.items()}
+        return TrainedNetwork(self.classifier.architecture, state)
 
 
 def begin(run: Run, epoch: int) -> None:
