@@ -177,10 +177,11 @@ def rows(study: str) -> Iterator[Row]:
         case "growth":
             yield from _growth()
         case "storage":
-            for name in ("course", "residual", "deep"):
-                yield Row(name, with_recipe(name))
+            for recipe in ((), ("course",), ("residual",), ("deep",)):
+                name = "".join(recipe) or "shipped"
+                yield Row(name, with_recipe(*recipe))
                 for form in ("bfloat16", "int8"):
-                    params = with_recipe(name, changes=f"normalize.storage={form}")
+                    params = with_recipe(*recipe, changes=f"normalize.storage={form}")
                     yield Row(f"{name}: frames stored as {form}", params)
 
 
