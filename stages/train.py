@@ -10,7 +10,8 @@ import torch
 
 from phonemes.context import utterance_lengths
 from phonemes.distributed.launch import launch, process_count
-from phonemes.distributed.world import SINGLE, Group, World, in_a_world, joined
+from phonemes.distributed.process import in_a_world
+from phonemes.distributed.world import SINGLE, Group, World, joined
 from phonemes.inference.device import Compute, choose_compute, choose_device
 from phonemes.model.phone_counts import PhoneCounts, count_phones
 from phonemes.model.purpose import Purpose, read_purpose

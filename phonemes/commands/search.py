@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from phonemes.commands.options import AutoOrCount
-from phonemes.distributed.world import ALONE, World, in_a_world, joined
+from phonemes.distributed.process import in_a_world
+from phonemes.distributed.world import ALONE, World, joined
 from phonemes.errors import InputError
 from phonemes.recipes import BEST, SEARCHES
 from phonemes.wording import counted

@@ -84,7 +84,8 @@ import os, signal, sys, time
 import torch
 from pathlib import Path
 from phonemes.distributed.launch import launch
-from phonemes.distributed.world import World, in_a_world, joined
+from phonemes.distributed.process import in_a_world
+from phonemes.distributed.world import World, joined
 from phonemes.errors import InputError, reported
 
 world, device = World.of_environment(), torch.device("cpu")

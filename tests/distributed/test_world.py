@@ -1,11 +1,9 @@
 """A process knows its number among those that torchrun started, and what it is to do."""
 
-from io import RawIOBase
-
 import pytest
 import torch
 
-from phonemes.distributed.world import WholeLines, World, joined
+from phonemes.distributed.world import World, joined
 
 
 @pytest.fixture
@@ -56,28 +54,3 @@ def test_a_single_process_waits_for_nobody_and_has_all_values():
         group.wait()
         group.broadcast([tensor], 0)
     assert tensor.tolist() == [1, 1]
-
-
-class Pipe(RawIOBase):
-    """Keeps what is written to it at once."""
-
-    def __init__(self):
-        self.written = []
-
-    def writable(self):
-        return True
-
-    def write(self, data):
-        self.written.append(bytes(data))
-        return len(data)
-
-
-def test_lines_that_are_printed_together_are_written_at_once():
-    pipe = Pipe()
-    lines = WholeLines(pipe, "utf-8")
-    print("one", "two\nthree", file=lines)  # three texts and an end
-    assert pipe.written == [b"one two\nthree\n"]
-    print("a bar", end="", file=lines)
-    assert len(pipe.written) == 1
-    lines.flush()
-    assert pipe.written[1:] == [b"a bar"]
