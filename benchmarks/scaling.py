@@ -187,20 +187,20 @@ def between_products(case: Case, compute: Compute, latency: float) -> Between:
 
 def between(step: "FusedStep", buffers: Buffers, latency: float) -> Between:
     """Measure the kernels of a step that are no products, on what its last update left there."""
-    from phonemes.training.fused import loss, norm  # needs Triton
+    from phonemes.training.fused import loss  # needs Triton
 
     flat, blocks, device = step.flat, step.blocks, step.epoch.device
 
     def forward() -> None:
         for layer, block in enumerate(blocks):
             h, y = step.outputs[layer], step.inputs[layer + 1]
-            norm.forward(block, h, y, step.sums, flat.steps, step.tiles)
+            block.forward(h, y, step.sums, flat.steps, step.tiles)
 
     def backward() -> None:
         for layer, block in reversed([*enumerate(blocks)]):
-            gradients = flat.gradient(block.norm.weight), flat.gradient(block.norm.bias)
+            gradients = [flat.gradient(each) for each in block.parameters]
             dy, h = step.upstream[layer], step.outputs[layer]
-            norm.backward(block, dy, h, None, step.sums, gradients, flat.steps, step.tiles)
+            block.backward(dy, h, None, step.sums, gradients, flat.steps, step.tiles)
 
     def of_loss() -> None:
         buffers.cursor.zero_()

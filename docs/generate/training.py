@@ -71,6 +71,7 @@ def traced_step(blocks: int) -> list[Work]:
     Its kernels and products are replaced by notes of their names; nothing is computed.
     """
     from phonemes.training.fused import step  # needs Triton
+    from phonemes.training.fused.norm import NormalizedBlock
     from phonemes.training.fused.optimizer import FlatParameters
 
     found: list[Work] = []
@@ -104,9 +105,9 @@ def traced_step(blocks: int) -> list[Work]:
     fused = step.FusedStep(classifier, weights, split, 4, params.augment, params.train)
     with (
         patch.object(step, "gather", note("cut and distort windows", "gather")),
-        patch.object(step, "forward", note("normalize, activate, drop", "kernel")),
+        patch.object(NormalizedBlock, "forward", note("normalize, activate, drop", "kernel")),
         patch.object(step, "loss", note("loss and its gradient", "kernel")),
-        patch.object(step, "backward", note("back through the block", "kernel")),
+        patch.object(NormalizedBlock, "backward", note("back through the block", "kernel")),
         patch.object(FlatParameters, "update", optimizer_of),
         patch.object(torch, "mm", product),
         patch.object(step.FusedStep, "_in_parallel", in_parallel),

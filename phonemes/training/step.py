@@ -89,12 +89,14 @@ class TorchStep:
 def fuses(classifier: Classifier, train: TrainParams, weighted: bool, dtype: torch.dtype) -> bool:
     """Return whether there is a fused step for a network on an NVIDIA GPU, and it may be used."""
     architecture = classifier.architecture
+    normalized = architecture.norm == "batch" and architecture.norm_position == "before"
+    # a residual connection would add the product without its bias
+    plain = architecture.norm == "none" and not architecture.residual
     return (
         train.kernels != "torch"
         and not weighted
         and dtype == torch.bfloat16
-        and architecture.norm == "batch"
-        and architecture.norm_position == "before"
+        and (normalized or plain)
     )
 
 

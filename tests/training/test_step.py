@@ -271,13 +271,19 @@ def fusible(tiny):
         ({}, False, torch.bfloat16, True),
         ({"train": {"kernels": "auto"}}, False, torch.bfloat16, True),
         ({"train": {"kernels": "torch"}}, False, torch.bfloat16, False),
+        ({"model": {"norm": "none"}}, False, torch.bfloat16, True),
+        ({"model": {"norm": "none", "norm_position": "after"}}, False, torch.bfloat16, True),
+        (
+            {"model": {"norm": "none", "residual": True, "hidden": (8, 8)}},
+            False, torch.bfloat16, False,
+        ),
         ({"model": {"norm": "layer"}}, False, torch.bfloat16, False),
         ({"model": {"norm_position": "after"}}, False, torch.bfloat16, False),
         ({}, True, torch.bfloat16, False),
         ({}, False, torch.float32, False),
     ],
-)
-def test_there_is_a_fused_step_for_batch_normalization_before_activations_in_bfloat16(
+)  # fmt: skip
+def test_there_is_a_fused_step_in_bfloat16_with_batch_normalization_before_activations_or_none(
     fusible, changes, weighted, dtype, expected
 ):
     params = changed(fusible, **changes)
@@ -316,7 +322,7 @@ def test_a_gpu_takes_the_fused_step_where_compiling_it_is_won_back(
 
 
 def test_without_a_fused_step_or_triton_torchs_step_is_taken(monkeypatch, tiny, fusible):
-    unfusible = changed(fusible, model={"norm": "none"})
+    unfusible = changed(fusible, model={"norm": "layer"})
     assert made_on_a_gpu(monkeypatch, unfusible) == "torch"
     assert made_on_a_gpu(monkeypatch, fusible, fused=False) == "torch"  # cannot be imported
 

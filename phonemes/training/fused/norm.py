@@ -7,55 +7,16 @@ them, so the same input gives the same bytes.
 Ioffe and Szegedy (2015), arXiv 1502.03167, have the gradient of batch normalization.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import triton
 import triton.language as tl
 from torch import Tensor, nn
 
+from phonemes.training.fused.activation import activate, columns_of_program, store_part
 from phonemes.training.fused.random import drop, step_key
 from phonemes.training.fused.tiles import Tiles, grid
-
-
-@triton.jit
-def activate(value, KIND: tl.constexpr):
-    """Return the activation of a value and its slope there."""
-    if KIND == "relu":
-        slope = tl.where(value > 0, 1.0, 0.0)
-        active = value * slope
-    elif KIND == "gelu":
-        # Abramowitz and Stegun (1964), 7.1.26: within 1.5e-7 of the error function. The root is of
-        # a number from 1 on: a division would take nine instructions, to be right for any number
-        bell = tl.exp2(-0.7213475204444817 * value * value)
-        root = tl.rsqrt(1 + 0.23164189 * tl.abs(value))
-        t = root * root
-        series = ((0.5307027145 * t - 0.7265760135) * t + 0.7107068705) * t - 0.142248368
-        beyond = (series * t + 0.127414796) * t * bell
-        below = tl.where(value > 0, 1 - beyond, beyond)
-        active = value * below
-        slope = below + value * bell * 0.3989422804014327
-    elif KIND == "silu":
-        below = tl.sigmoid(value)
-        active = value * below
-        slope = below * (1 + value * (1 - below))
-    elif KIND == "leaky_relu":
-        slope = tl.where(value > 0, 1.0, 0.01)
-        active = value * slope
-    elif KIND == "elu":
-        slope = tl.where(value > 0, 1.0, tl.exp(tl.minimum(value, 0.0)))
-        active = tl.where(value > 0, value, slope - 1)
-    else:
-        tl.static_assert(KIND == "tanh")
-        active = 2 * tl.sigmoid(2 * value) - 1
-        slope = 1 - active * active
-    return active, slope
-
-
-@triton.jit
-def columns_of_program(columns, C: tl.constexpr):
-    """Return the columns of this program, and which of them there are."""
-    column = tl.program_id(0) * C + tl.arange(0, C)
-    return column, column < columns
 
 
 @triton.jit
@@ -63,14 +24,6 @@ def affine(gamma, beta, mean, inverse, column, inside):
     """Return what a column is multiplied by to normalize it, and what is added then."""
     scale = tl.load(gamma + column, mask=inside, other=0.0) * inverse
     return scale, tl.load(beta + column, mask=inside, other=0.0) - mean * scale
-
-
-@triton.jit
-def store_part(sums, first, second, column, inside, columns):
-    """Store both sums of each column over this program's rows."""
-    part = sums + tl.program_id(1) * 2 * columns + column
-    tl.store(part, tl.sum(first, 0), mask=inside)
-    tl.store(part + columns, tl.sum(second, 0), mask=inside)
 
 
 @triton.jit
@@ -211,8 +164,8 @@ def backward_kernel(
         tl.store(h + index, gradient, mask=there)
 
 
-class Block(NamedTuple):
-    """What is between a product and the next."""
+class NormalizedBlock(NamedTuple):
+    """What is between a product and the next, with batch normalization; see `blocks.Block`."""
 
     norm: nn.BatchNorm1d
     moments: Tensor  # (2, H) float32, of the batch: mean and inverse of the standard deviation
@@ -220,67 +173,46 @@ class Block(NamedTuple):
     dropout: float
     salt: int  # seed of the dropout's masks
 
-    def constants(self) -> dict[str, str | bool]:
-        """Return the constants of kernels that go through activation and dropout."""
-        return {"KIND": self.activation, "DROP": self.dropout > 0}
+    @property
+    def parameters(self) -> tuple[Tensor, Tensor]:
+        """Return gamma and beta."""
+        return self.norm.weight, self.norm.bias
 
+    def forward(self, h: Tensor, y: Tensor, sums: Tensor, steps: Tensor, tiles: Tiles) -> None:
+        """Fill `y`, and set the moments and the running statistics; see `blocks.Block`."""
+        rows, columns = h.shape
+        norm = self.norm
+        programs, constants = grid(tiles.moments, tiles.parts, rows, columns)
+        moments_kernel[programs](h, sums, rows, columns, **constants)
+        programs, constants = grid(tiles.forward, tiles.parts, rows, columns)
+        forward_kernel[programs](
+            h, y, sums, norm.weight, norm.bias, norm.running_mean, norm.running_var, self.moments,
+            steps, self.salt, self.dropout, norm.momentum, norm.eps, rows, columns,
+            KIND=self.activation, DROP=self.dropout > 0, PARTS=tiles.parts, **constants,
+        )  # fmt: skip
 
-def forward(block: Block, h: Tensor, y: Tensor, sums: Tensor, steps: Tensor, tiles: Tiles) -> None:
-    """Fill `y`, the next product's input, from `h`, a product, both (B, H).
-
-    Args:
-        block: whose moments and running statistics are set.
-        h: what is normalized.
-        y: to be filled.
-        sums: room for the parts of sums.
-        steps: () float32, of all epochs.
-        tiles: of the kernels.
-    """
-    rows, columns = h.shape
-    norm = block.norm
-    programs, constants = grid(tiles.moments, tiles.parts, rows, columns)
-    moments_kernel[programs](h, sums, rows, columns, **constants)
-    programs, constants = grid(tiles.forward, tiles.parts, rows, columns)
-    forward_kernel[programs](
-        h, y, sums, norm.weight, norm.bias, norm.running_mean, norm.running_var, block.moments,
-        steps, block.salt, block.dropout, norm.momentum, norm.eps, rows, columns,
-        PARTS=tiles.parts, **block.constants(), **constants,
-    )  # fmt: skip
-
-
-def backward(
-    block: Block,
-    dy: Tensor,
-    h: Tensor,
-    skipped: Tensor | None,
-    sums: Tensor,
-    gradients: tuple[Tensor, Tensor],
-    steps: Tensor,
-    tiles: Tiles,
-) -> None:
-    """Put the gradient of a product in the place of the product, `h`.
-
-    Args:
-        block: that followed the product.
-        dy: (B, H) gradient of what the block made.
-        h: (B, H) the product.
-        skipped: (B, H) gradient of the later product that `h` was added to, or None.
-        sums: room for the parts of sums.
-        gradients: of the normalization's weight and bias, (H,) each, to be filled.
-        steps: () float32, of all epochs.
-        tiles: of the kernels.
-    """
-    rows, columns = h.shape
-    norm = block.norm
-    common = block.moments, steps, block.salt, block.dropout
-    programs, constants = grid(tiles.gradient_sums, tiles.parts, rows, columns)
-    gradient_sums_kernel[programs](
-        dy, h, sums, norm.weight, norm.bias, *common, rows, columns,
-        **block.constants(), **constants,
-    )  # fmt: skip
-    programs, constants = grid(tiles.backward, tiles.parts, rows, columns)
-    backward_kernel[programs](
-        dy, h, h if skipped is None else skipped, sums, norm.weight, norm.bias, *gradients,
-        *common, rows, columns, SKIPS=skipped is not None,
-        **block.constants(), PARTS=tiles.parts, **constants,
-    )  # fmt: skip
+    def backward(
+        self,
+        dy: Tensor,
+        h: Tensor,
+        skipped: Tensor | None,
+        sums: Tensor,
+        gradients: Sequence[Tensor],
+        steps: Tensor,
+        tiles: Tiles,
+    ) -> None:
+        """Put the gradient of a product in the place of the product, `h`; see `blocks.Block`."""
+        rows, columns = h.shape
+        norm = self.norm
+        common = self.moments, steps, self.salt, self.dropout
+        programs, constants = grid(tiles.gradient_sums, tiles.parts, rows, columns)
+        gradient_sums_kernel[programs](
+            dy, h, sums, norm.weight, norm.bias, *common, rows, columns,
+            KIND=self.activation, DROP=self.dropout > 0, **constants,
+        )  # fmt: skip
+        programs, constants = grid(tiles.backward, tiles.parts, rows, columns)
+        backward_kernel[programs](
+            dy, h, h if skipped is None else skipped, sums, norm.weight, norm.bias, *gradients,
+            *common, rows, columns, SKIPS=skipped is not None,
+            KIND=self.activation, DROP=self.dropout > 0, PARTS=tiles.parts, **constants,
+        )  # fmt: skip

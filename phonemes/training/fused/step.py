@@ -8,19 +8,21 @@ and most of the optimizer run in parallel to the rest of the step; so does what 
 processes do to average their gradients, all but those of the first layer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from phonemes.inference.windows import DeviceSplit
-from phonemes.model.architecture import Classifier
+from phonemes.model.architecture import Architecture, Classifier
 from phonemes.model.layers import ContextPooling
+from phonemes.training.fused.blocks import Block
 from phonemes.training.fused.gather import Pooling, gather
 from phonemes.training.fused.loss import Output, loss, room
-from phonemes.training.fused.norm import Block, backward, forward
+from phonemes.training.fused.norm import NormalizedBlock
 from phonemes.training.fused.optimizer import FlatParameters
+from phonemes.training.fused.plain import PlainBlock
 from phonemes.training.fused.tiles import tiles_for
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import AugmentParams, TrainParams
@@ -35,8 +37,24 @@ def salts_of(seed: int, blocks: int) -> list[int]:
     return [derived(seed, role) % 2**31 for role in roles]
 
 
+def _blocks(
+    network: nn.Module, architecture: Architecture, salts: Sequence[int]
+) -> Iterator[Block]:
+    """Yield what follows each layer of a network but the last."""
+    how = architecture.activation, architecture.dropout
+    if architecture.norm == "batch":
+        norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d)]
+        for norm, salt in zip(norms, salts, strict=True):
+            moments = torch.zeros((2, norm.num_features), device=norm.weight.device)
+            yield NormalizedBlock(norm, moments, *how, salt)
+    else:
+        *linears, _ = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+        for linear, salt in zip(linears, salts, strict=True):
+            yield PlainBlock(linear.bias, *how, salt)
+
+
 class FusedStep:
-    """One update of a batch-normalized network, with buffers of its own."""
+    """One update of a network, with buffers of its own."""
 
     kernels = "triton"
 
@@ -49,14 +67,13 @@ class FusedStep:
         augment: AugmentParams,
         train: TrainParams,
     ) -> None:
-        """Take over the parameters of a network whose blocks are normalized over the batch."""
+        """Take over the parameters of a network for which `training.step.fuses`."""
         network, architecture = classifier
         self.split, self.augment, self.train = split, augment, train
         self.residual = architecture.residual
         self.tiles = tiles_for(batch)
         linears = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-        norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d)]
-        self.salt, *salts = salts_of(train.seed, len(norms))
+        self.salt, *salts = salts_of(train.seed, len(linears) - 1)
         device = split.windows.device
         first = network[0]
         pooled = first.widths if isinstance(first, ContextPooling) else (1,)
@@ -80,16 +97,7 @@ class FusedStep:
         self.outputs = [rows(width) for width in widths]
         self.upstream = [rows(width) for width in widths[:-1]]
         self.sums = torch.zeros((self.tiles.parts, 2, max(widths)), device=device)
-        self.blocks = [
-            Block(
-                norm,
-                torch.zeros((2, width), device=device),
-                architecture.activation,
-                architecture.dropout,
-                salt,
-            )
-            for norm, width, salt in zip(norms, widths[:-1], salts, strict=True)
-        ]
+        self.blocks = [*_blocks(network, architecture, salts)]
         self.output = Output(
             self.outputs[-1],
             bias,
@@ -149,7 +157,7 @@ class FusedStep:
                 torch.addmm(self.outputs[layer - 2], self.inputs[layer], weights, out=h)
             else:
                 torch.mm(self.inputs[layer], weights, out=h)
-            forward(block, h, self.inputs[layer + 1], self.sums, self.flat.steps, self.tiles)
+            block.forward(h, self.inputs[layer + 1], self.sums, self.flat.steps, self.tiles)
         torch.mm(self.inputs[-1], self.flat.products[-1].t(), out=self.outputs[-1])
 
     @contextmanager
@@ -177,15 +185,14 @@ class FusedStep:
             )
             with self._in_parallel():
                 torch.mm(gradient.t(), self.inputs[layer], out=flat.product_gradients[layer])
-                if layer > 1:  # else those of the first normalization are about to follow
+                if layer > 1:  # else those of the first block are about to follow
                     yield flat.begins[layer]
             torch.mm(gradient, flat.products[layer], out=dy)
             skipped = self.outputs[layer + 1] if self._skips_to(layer + 1) else None
-            gradients = flat.gradient(block.norm.weight), flat.gradient(block.norm.bias)
-            backward(
-                block, dy, self.outputs[layer - 1], skipped, self.sums, gradients, flat.steps,
-                self.tiles,
-            )  # fmt: skip
+            gradients = [flat.gradient(each) for each in block.parameters]
+            block.backward(
+                dy, self.outputs[layer - 1], skipped, self.sums, gradients, flat.steps, self.tiles
+            )
 
     def _adjust(self, rest: int) -> Iterator[list[Tensor]]:
         """Complete the gradients and take the optimizer's step, for most weights in parallel.

@@ -8,7 +8,7 @@ from torch import nn
 from training.fused.interpreted import DEVICE, relative
 
 from phonemes.model.architecture import ACTIVATIONS
-from phonemes.training.fused.norm import Block, backward, forward
+from phonemes.training.fused.norm import NormalizedBlock
 from phonemes.training.fused.tiles import Tile, Tiles
 
 pytestmark = [
@@ -30,19 +30,19 @@ class Kernels:
         self.h, self.tiles = h.clone(), tiles
         columns = h.shape[1]
         moments = torch.full((2, columns), torch.nan, device=DEVICE)
-        self.block = Block(norm, moments, kind, dropout, salt)
+        self.block = NormalizedBlock(norm, moments, kind, dropout, salt)
         self.sums = torch.full((tiles.parts, 2, columns), torch.nan, device=DEVICE)
         self.steps = torch.tensor(float(step), device=DEVICE)
 
     def forward(self):
         y = torch.full_like(self.h, torch.nan)
-        forward(self.block, self.h, y, self.sums, self.steps, self.tiles)
+        self.block.forward(self.h, y, self.sums, self.steps, self.tiles)
         return y
 
     def backward(self, dy, skipped=None):
         """Return the gradients of the input, of gamma and of beta."""
         gradients = tuple(torch.full((2, self.h.shape[1]), torch.nan, device=DEVICE))
-        backward(self.block, dy, self.h, skipped, self.sums, gradients, self.steps, self.tiles)
+        self.block.backward(dy, self.h, skipped, self.sums, gradients, self.steps, self.tiles)
         return self.h, *gradients
 
 

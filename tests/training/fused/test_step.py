@@ -21,7 +21,6 @@ from phonemes.inference.windows import to_device
 from phonemes.model.architecture import Architecture, Classifier, build
 from phonemes.storage.layout import HostSplit
 from phonemes.training.fused.gather import Pooling, gather
-from phonemes.training.fused.norm import forward
 from phonemes.training.fused.step import FusedStep
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams
@@ -185,11 +184,15 @@ def changes(network, before):
         },
         {"model": {"hidden": (12,) * 5, "residual": True, "activation": "elu"}},
         {
+            "model": {"hidden": (12, 10, 9), "norm": "none", "activation": "gelu"},
+            "train": {"optimizer": "sgd", "clip_norm": 0.3},
+        },
+        {
             "model": {"target_context": 2, "activation": "silu"},
             "train": {"optimizer": "adamw", "weight_decay": 3.0, "label_smoothing": 0.2},
         },
     ],
-    ids=["plain", "clipped", "pooled", "residual", "targets"],
+    ids=["plain", "clipped", "pooled", "residual", "without normalization", "targets"],
 )
 def test_steps_agree_with_a_plain_loop(blocks, choice):
     params = changed(blocks, **choice)
@@ -224,8 +227,9 @@ def test_steps_in_bfloat16_go_where_a_plain_loop_goes(blocks, optimizer):
     assert finite == STEPS
 
 
-def test_a_step_goes_back_through_what_it_dropped_on_the_way_forward(blocks):
-    params = changed(blocks, model={"dropout": 0.3})
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_a_step_goes_back_through_what_it_dropped_on_the_way_forward(blocks, norm):
+    params = changed(blocks, model={"dropout": 0.3, "norm": norm})
     made = bench(params, dtype=torch.float32)
     start = copy.deepcopy(made.network)
     before, masks = made.state(), []
@@ -281,7 +285,7 @@ def test_other_seeds_steps_and_layers_drop_others(blocks):
         for layer, number in itertools.product(range(2), (0, 1, 2, 64, 65, 1000)):
             y, steps = torch.zeros_like(h), torch.tensor(float(number), device=DEVICE)
             with torch.no_grad():
-                forward(step.blocks[layer], h, y, step.sums, steps, step.tiles)
+                step.blocks[layer].forward(h, y, step.sums, steps, step.tiles)
             masks[seed, layer, number] = y == 0
     assert len(salts) == 3 * 3  # of the windows' distortions and of two layers, for each seed
     # of independent masks half the places agree; 6 deviations, of about 600 pairs
