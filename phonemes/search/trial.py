@@ -83,8 +83,7 @@ class Stoppable:
     """Batches that end a training where the search is over.
 
     On a GPU the thread stays close to the steps that it has launched: a stop would have to wait
-    for them, and so does every other thread that records a step, for which torch waits for all
-    that the GPU was given.
+    for them, and so would another thread that needs memory which the GPU has to free first.
     """
 
     def __init__(self, batches: Batches, device: torch.device, stopped: Callable[[], bool]) -> None:

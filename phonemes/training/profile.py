@@ -1,7 +1,7 @@
 """What training will cost, measured before the first epoch; on a GPU the step is then recorded."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from phonemes.model.size import parameter_count
 from phonemes.training.run import Run, Step
 
 TIMED_STEPS = range(4, 33)  # at least and at most so many, after one that is not timed
+SPARE = 0.25  # of a GPU's memory; caches are emptied where less is free
 TIMED_SECONDS = 1.0  # and no more once so much time has passed, in a single process
 
 
@@ -40,13 +41,16 @@ class RecordedStep:
                 cursor.zero_()
                 step.update(*buffers)
         torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
         # other threads may train networks of their own meanwhile, each on a stream of its own;
         # recorded on that stream, a step has a cuBLAS workspace that no other thread's step has
         current = torch.cuda.current_stream()
-        own = None if current == torch.cuda.default_stream() else current
-        with torch.cuda.graph(self._graph, stream=own, capture_error_mode="thread_local"):
-            step.update(*buffers)
+        alone = current == torch.cuda.default_stream()
+        self._graph = torch.cuda.CUDAGraph()
+        if alone:
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                step.update(*buffers)
+        else:
+            capture(self._graph, lambda: step.update(*buffers))
 
     def begin(self, epoch: int) -> None:
         """Get ready for an epoch."""
@@ -59,6 +63,23 @@ class RecordedStep:
     def memory(self) -> int | None:
         """Return the bytes that a step needs, or None where they have to be measured."""
         return self._step.memory()
+
+
+def capture(graph: torch.cuda.CUDAGraph, update: Callable[[], None]) -> None:
+    """Record an update on the current stream, and wait for nothing that other threads launched.
+
+    torch.cuda.graph waits for all work of the GPU, other threads' too, and empties all caches. Here
+    that is done where memory is short alone, of which a recorded step has some of its own.
+    """
+    free, total = torch.cuda.mem_get_info()
+    if free < SPARE * total:
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+    graph.capture_begin(capture_error_mode="thread_local")
+    try:
+        update()
+    finally:
+        graph.capture_end()
 
 
 def profile(run: Run) -> Cost:

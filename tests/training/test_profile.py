@@ -5,7 +5,7 @@ import torch
 from helpers import changed
 from training.toy import BANDS, RANDOM, as_bytes, copied, finished, new_run, scores, weights
 
-from phonemes.training.profile import profile
+from phonemes.training.profile import capture, profile
 
 OPTIMIZERS = ["sgd", "adam", "adamw"]
 
@@ -73,3 +73,40 @@ def test_a_step_that_knows_the_memory_it_needs_is_believed(tiny, monkeypatch):
     run = new_run(tiny)
     monkeypatch.setattr(run.step, "memory", lambda: 12345)
     assert profile(run).step_bytes == 12345
+
+
+class Graph:
+    """Stands for a recorded graph of a GPU."""
+
+    def __init__(self):
+        self.done = []
+
+    def capture_begin(self, capture_error_mode):
+        assert capture_error_mode == "thread_local"  # other threads work on
+        self.done.append("begin")
+
+    def capture_end(self):
+        self.done.append("end")
+
+
+@pytest.mark.parametrize(
+    ("free", "expected"),
+    [(60, ["begin", "update", "end"]), (10, ["wait", "empty", "begin", "update", "end"])],
+)
+def test_a_recording_waits_for_other_threads_only_where_memory_is_short(
+    monkeypatch, free, expected
+):
+    graph = Graph()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 100))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: graph.done.append("wait"))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: graph.done.append("empty"))
+    capture(graph, lambda: graph.done.append("update"))
+    assert graph.done == expected
+
+
+def test_a_recording_ends_where_the_update_fails(monkeypatch):
+    graph = Graph()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (60, 100))
+    with pytest.raises(ZeroDivisionError):
+        capture(graph, lambda: 1 / 0)
+    assert graph.done == ["begin", "end"]
