@@ -45,8 +45,8 @@ INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the draws.")
 @click.option(
     "--sampler",
-    type=click.Choice(["tpe", "random"]),
-    default="tpe",
+    type=click.Choice(["random", "tpe"]),
+    default="random",
     show_default=True,
     help="How values are drawn.",
 )

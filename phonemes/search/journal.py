@@ -31,7 +31,7 @@ from phonemes.training.seeds import derived
 JOURNAL = "journal.log"  # in the folder of a search
 LOCK_SECONDS = 10  # after which a lock that a killed process left is broken; writing takes far less
 STARTUP = 20  # trials that are drawn at random before TPE models them
-REDUCTION = 3  # of the trials that reach an epoch of comparison, one in so many goes on
+REDUCTION = 4  # of the trials that reach an epoch of comparison, one in so many goes on
 FACTS, RECORD, WORKER, RETRAINED = "facts", "record", "worker", "retrained"
 
 Ending = Literal["complete", "pruned", "diverged", "refused", "stopped", "failed"]

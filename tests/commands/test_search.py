@@ -38,7 +38,7 @@ def searched(*arguments):
 def test_a_search_leaves_a_table_a_page_and_a_recipe(search_project):
     printed = searched("--trials", "8", "--seeds", "1", "--winners", "2", "--pruner", "none")
     assert printed.splitlines()[0] == (
-        "6 parameters varied by tpe, pruner none, seed 1; 1 at a time on cpu"
+        "6 parameters varied by random, pruner none, seed 1; 1 at a time on cpu"
     )
     table = pd.read_csv(RESULTS / "trials.csv")
     assert table["trial"].tolist() == list(range(8))

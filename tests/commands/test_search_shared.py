@@ -75,7 +75,9 @@ def after_trials(process, count, within=90):
 def test_two_processes_make_one_search_and_share_its_winners(search_project):
     code, out, err = searched("--trials", "10", "--seeds", "2", "--winners", "2")
     assert (code, err) == (0, "")
-    assert out.startswith("6 parameters varied by tpe, pruner halving, seed 1; 1 at a time on cpu ")
+    assert out.startswith(
+        "6 parameters varied by random, pruner halving, seed 1; 1 at a time on cpu "
+    )
     assert out.count("by each of 2 processes") == 1
     assert out.count("training trial ") == 1
     assert out.count("to train it: ") == 1
