@@ -161,7 +161,7 @@ def rows(study: str) -> Iterator[Row]:
             for name, changes in CHANGES.items():
                 yield Row(f"shipped: {name}", with_recipe(changes=changes))
         case "second":
-            one = f"{SHORT} stacking.networks=1"
+            one = f"{SHORT} stacking.networks=1 stacking.context=35 stacking.dropout=0.5"
             further = {
                 name: with_recipe("residual", "stacked", changes=f"{one} {changes}")
                 for name, changes in STACKED.items()
@@ -195,11 +195,10 @@ def _recipes() -> Iterator[Row]:
         yield Row(name, with_recipe(name))
     narrow = "augment.time_mask_width=10 augment.band_mask_width=6"
     yield Row("masks, narrower", with_recipe("masks", changes=narrow))
-    for name in ("residual", "deep", "quick"):
+    for name in ("residual", "deep", "quick", "wide"):
         further = {"stacked": with_recipe(name, "stacked")}
         yield Row(name, with_recipe(name), further=further)
-    for name in ("legal", "wide"):
-        yield Row(name, with_recipe(name))
+    yield Row("legal", with_recipe("legal"))
 
 
 def _growth() -> Iterator[Row]:
