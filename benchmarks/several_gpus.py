@@ -1,13 +1,14 @@
 """What several GPUs of a host save where networks do not depend on each other.
 
     python -m benchmarks.several_gpus FOLDER stacking [--gpus 1 2] [--recipe deep stacked]
-    python -m benchmarks.several_gpus FOLDER search [--gpus 1 2] [--space course] [--trials 96]
+    python -m benchmarks.several_gpus FOLDER search [--gpus 1 2] [--space SPACE] [--trials 24]
 
 FOLDER is a checkout in which the stage corpus ran; nothing is written there. The first form runs
 the stages normalize and context once, then train with each number of GPUs, without checkpoints of
 the one before, and compares the model files byte for byte. The second searches with each number,
-drawing at random from one seed and ending no training early, so that the same networks are
-trained; no winners are. On a machine without GPUs, numbers are of processes.
+so many trials for each GPU, drawing at random and ending no training early; no winners are trained.
+Without SPACE, networks differ in the rate alone (benchmarks/one_shape.yaml), so that all GPUs are
+busy to the end. On a machine without GPUs, numbers are of processes.
 """
 
 import argparse
@@ -29,6 +30,8 @@ from benchmarks.settings import RECIPES, ROOT, overrides
 from phonemes.recipes import merged, read_recipe
 from phonemes.schema import read_yaml_file
 from phonemes.storage.layout import CORPUS, HISTORY, MODEL
+
+ONE_SHAPE = Path(__file__).with_name("one_shape.yaml")
 
 
 class Trained(NamedTuple):
@@ -133,15 +136,15 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--recipe", nargs="+", default=["deep", "stacked"])
     parser.add_argument("--set", default="", help='changes, as "train.epochs=2"')
-    parser.add_argument("--space", default="course")
-    parser.add_argument("--trials", type=int, default=96)
+    parser.add_argument("--space", default=str(ONE_SHAPE), help="a name, or a whole path")
+    parser.add_argument("--trials", type=int, default=24, help="for each GPU")
     given = parser.parse_args()
     recipe = read_recipe(*given.recipe, folder=RECIPES) if given.what == "stacking" else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         workspace(folder, given.folder, merged(recipe, overrides(given.set)))
         if given.what == "search":
-            print_searched([search(folder, given.space, given.trials, n) for n in given.gpus])
+            print_searched([search(folder, given.space, n * given.trials, n) for n in given.gpus])
             return
         for stage in ("normalize", "context"):
             timed(folder, f"stages.{stage}")

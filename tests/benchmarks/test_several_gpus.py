@@ -43,10 +43,10 @@ def test_it_compares_the_model_files_and_leaves_the_checkout_alone(
 
 
 @pytest.mark.heavy
-def test_it_searches_the_same_networks_with_each_number(packed, capfd, monkeypatch):
+def test_it_searches_as_many_networks_for_each_process(packed, capfd, monkeypatch):
     space = packed / "space.yaml"
     rows, out = printed(capfd, monkeypatch, packed, "search", "--space", space, "--trials", "4")
-    assert [row[:2] for row in rows] == [["1", "4"], ["2", "4"]]
+    assert [row[:2] for row in rows] == [["1", "4"], ["2", "8"]]
     assert out.count("by each of 2 processes") == 1
 
 
