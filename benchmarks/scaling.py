@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -171,7 +172,7 @@ class Between(NamedTuple):
 
 
 def between_products(case: Case, compute: Compute, latency: float) -> Between:
-    """Measure what a step of this process alone does between its products, layer after layer.
+    """Measure what a step of this process alone does between its products.
 
     Args:
         case: the network and its batch.
@@ -186,31 +187,44 @@ def between_products(case: Case, compute: Compute, latency: float) -> Between:
 
 
 def between(step: "FusedStep", buffers: Buffers, latency: float) -> Between:
-    """Measure the kernels of a step that are no products, on what its last update left there."""
+    """Measure the kernels of a step that are no products, on what its last update left there.
+
+    Each follows the product that it follows in a step, which leaves a part of what it reads in the
+    cache; what the products take alone is subtracted.
+    """
     from phonemes.training.fused import loss  # needs Triton
 
     flat, blocks, device = step.flat, step.blocks, step.epoch.device
 
-    def forward() -> None:
+    def forward(kernels: bool) -> None:
         for layer, block in enumerate(blocks):
             h, y = step.outputs[layer], step.inputs[layer + 1]
-            block.forward(h, y, step.sums, flat.steps, step.tiles)
+            torch.mm(step.inputs[layer], flat.products[layer].t(), out=h)
+            if kernels:
+                block.forward(h, y, step.sums, flat.steps, step.tiles)
 
-    def backward() -> None:
+    def backward(kernels: bool) -> None:
         for layer, block in reversed([*enumerate(blocks)]):
             gradients = [flat.gradient(each) for each in block.parameters]
             dy, h = step.upstream[layer], step.outputs[layer]
-            block.backward(dy, h, None, step.sums, gradients, flat.steps, step.tiles)
+            torch.mm(step.outputs[layer + 1], flat.products[layer + 1], out=dy)
+            if kernels:
+                block.backward(dy, h, None, step.sums, gradients, flat.steps, step.tiles)
 
-    def of_loss() -> None:
-        buffers.cursor.zero_()
-        loss.loss(
-            step.output, step.train.label_smoothing, buffers.cursor, buffers.rates,
-            buffers.totals, flat.steps, flat.scalars, flat.betas, flat.kind,
-        )  # fmt: skip
+    def of_loss(kernels: bool) -> None:
+        torch.mm(step.inputs[-1], flat.products[-1].t(), out=step.outputs[-1])
+        if kernels:
+            buffers.cursor.zero_()
+            loss.loss(
+                step.output, step.train.label_smoothing, buffers.cursor, buffers.rates,
+                buffers.totals, flat.steps, flat.scalars, flat.betas, flat.kind,
+            )  # fmt: skip
 
-    def seconds(work: Callable[[], None], kernels: int, numbers: int) -> float:
-        return (seconds_each(work, 1, device) - kernels * latency) / numbers
+    def seconds(work: Callable[[bool], None], kernels: int, numbers: int) -> float:
+        with_products, products = (
+            seconds_each(partial(work, included), 1, device) for included in (True, False)
+        )
+        return (with_products - products - kernels * latency) / numbers
 
     activations = sum(h.numel() for h in step.outputs[:-1])
     return Between(

@@ -15,12 +15,14 @@ from training.fused.interpreted import DEVICE, relative
 
 from benchmarks import scaling
 from benchmarks.scaling import between
+from benchmarks.step_model import BACKWARD_KERNELS, FORWARD_KERNELS, LOSS_KERNELS
 from phonemes.context import window_starts
 from phonemes.inference.device import Compute
 from phonemes.inference.windows import to_device
 from phonemes.model.architecture import Architecture, Classifier, build
 from phonemes.storage.layout import HostSplit
 from phonemes.training.fused.gather import Pooling, gather
+from phonemes.training.fused.norm import NormalizedBlock
 from phonemes.training.fused.step import FusedStep
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams
@@ -461,15 +463,29 @@ def test_steps_go_on_from_a_copied_state_to_the_same_bytes(blocks, optimizer):
     assert resumed.bytes() == straight.bytes()
 
 
-def test_what_is_between_the_products_of_a_step_is_measured_without_a_product(blocks, monkeypatch):
+def test_what_is_between_the_products_of_a_step_is_measured_without_their_time(blocks, monkeypatch):
     made = bench(changed(blocks, model={"target_context": 1}))
-    made.update(1)
-    monkeypatch.setattr(torch, "mm", None)
+    taken = []  # s
+    monkeypatch.setattr(torch, "mm", lambda *_, **__: taken.append(5.0))
+    for name in ("forward", "backward"):
+        monkeypatch.setattr(NormalizedBlock, name, lambda *_: taken.append(2.5))
+    monkeypatch.setattr("phonemes.training.fused.loss.loss", lambda *_: taken.append(4.0))
+
+    def seconds(work, count, device):
+        taken.clear()
+        work()
+        return sum(taken) / count
+
+    monkeypatch.setattr(scaling, "seconds_each", seconds)
     buffers = Buffers(made.order, made.cursor, made.rates, made.totals)
-    found = between(made.step, buffers, 0.0)
-    assert min(found) > 0
-    free = between(made.step, buffers, 1.0)  # more than all takes, for each kernel
-    assert max(free) < 0
+    activations, logits = BATCH * (12 + 10), BATCH * 3 * CLASSES
+    assert between(made.step, buffers, latency=1.0) == pytest.approx(
+        (
+            2 * (2.5 - FORWARD_KERNELS) / activations,
+            2 * (2.5 - BACKWARD_KERNELS) / activations,
+            (4.0 - LOSS_KERNELS - 1) / logits,
+        )
+    )
 
 
 def test_a_fused_step_is_measured_before_it_is_recorded(blocks, monkeypatch):
