@@ -193,15 +193,13 @@ def test_a_killed_search_loses_no_finished_trial_and_begins_the_others_again(sea
     before = whole.trials()
     left = whole.study.get_trials(states=(journal.TrialState.RUNNING,))
     assert len(before) >= 8
+    begun = len(whole.study.get_trials())
     assert journal.begin_again(whole.study) == len(left) <= 1
     again = searched("space", trials=sum(map(counted, before)) + 2)
     assert again.trials()[: len(before)] == before
-    tried = [
-        trial.params
-        for trial in again.study.get_trials(states=(journal.TrialState.COMPLETE,))
-        + again.study.get_trials(states=(journal.TrialState.PRUNED,))
-    ]
-    assert all(trial.params in tried for trial in left if trial.params)
+    tried = [trial.params for trial in again.study.get_trials()[begun:]]
+    for trial in left:  # killed, perhaps, before all its values were drawn
+        assert any(trial.params.items() <= values.items() for values in tried)
 
 
 def test_two_processes_share_a_search(search_project):
