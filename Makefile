@@ -48,7 +48,7 @@ style: $(READY)
 check: style  ## style, types and the fast tests: under 3 minutes
 	$(PY) -m pytest $(TESTS) -m "not heavy and not slow"
 
-test: style  ## style, types and all tests but the slow ones: what CI runs, 13 minutes
+test: style  ## style, types and all tests but the slow ones: what CI runs, 18 minutes
 	$(PY) -m pytest $(TESTS) -m "not slow"
 
 slow: $(READY)  ## the tests that take minutes
