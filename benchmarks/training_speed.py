@@ -45,7 +45,7 @@ from phonemes.context import DataParams, window_starts
 from phonemes.inference.classify import classify
 from phonemes.inference.device import choose_device
 from phonemes.inference.windows import DeviceSplit, gather, to_device
-from phonemes.model.architecture import Architecture, Classifier, build
+from phonemes.model.architecture import Architecture, Classifier, build, initialize
 from phonemes.storage.layout import HostSplit
 from phonemes.training.batches import ResidentBatches
 from phonemes.training.loop import epochs
@@ -119,8 +119,9 @@ def forward_flops(hidden: tuple[int, ...] = HIDDEN) -> int:
 def new_classifier(params: FitParams, device: torch.device) -> Classifier:
     """Return a new network."""
     torch.manual_seed(params.train.seed)
-    architecture = Architecture.of(params.model, 2 * K + 1, BANDS, CLASSES)
-    return Classifier(build(architecture).network.to(device), architecture)
+    network, architecture = build(Architecture.of(params.model, 2 * K + 1, BANDS, CLASSES))
+    initialize(network, params.model.initialization, torch.default_generator)
+    return Classifier(network.to(device), architecture)
 
 
 def run_of(params: FitParams, batches: Batches, dev: DeviceSplit, dtype: torch.dtype) -> Run:

@@ -15,7 +15,7 @@ from docs.generate.parameters import ROOT
 from docs.generate.windows import bare, box
 from phonemes.context import DataParams, window_starts
 from phonemes.inference.windows import to_device
-from phonemes.model.architecture import Architecture, build
+from phonemes.model.architecture import Architecture, build, initialize
 from phonemes.params import load
 from phonemes.storage.layout import HostSplit
 from phonemes.training.optimizer import Optimizer
@@ -98,6 +98,7 @@ def traced_step(blocks: int) -> list[Work]:
     params = load(ROOT / "tests/params.yaml")
     model = replace(params.model, hidden=(8,) * blocks, norm="batch")
     classifier = build(Architecture.of(model, 3, 4, 5))
+    initialize(classifier.network, model.initialization, torch.Generator())
     weights = Optimizer(classifier.network, params.train, torch.bfloat16)
     frames, starts = np.ones((8, 4), np.float32), window_starts(np.array([8]), 1, "zero")
     split = to_device(HostSplit(frames, starts, np.zeros(8, np.int64)), DataParams(1, "zero"), CPU,

@@ -3,14 +3,19 @@
 Nothing but feed-forward layers can be configured.
 """
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from phonemes.model.layers import (
     ContextPooling,
     Dropout,
+    Linear,
     MultiTargetHead,
     Residual,
     pool_sizes,
@@ -105,6 +110,7 @@ class Classifier(NamedTuple):
 def build(architecture: Architecture) -> Classifier:
     """Return the network: windows (B, W C) in, logits (B, P) out, or (B, D, P) for D > 1 targets.
 
+    The weights of its products are not set: `initialize` draws them, or stored ones are read.
     With `residual`, the input of every pair of blocks after the first is added to their output,
     each block normalizing and activating before its product (He et al., 2016, "Identity
     mappings in deep residual networks", arXiv 1603.05027).
@@ -137,31 +143,34 @@ def _layers(architecture: Architecture) -> list[nn.Module]:
         norm = [kind(hidden)] if kind else []
         before = architecture.norm_position == "before"
         # batch normalization would subtract a bias again
-        layers.append(nn.Linear(width, hidden, bias=not (before and kind is nn.BatchNorm1d)))
+        layers.append(Linear(width, hidden, bias=not (before and kind is nn.BatchNorm1d)))
         layers += [*norm, activation] if before else [activation, *norm]
         if architecture.dropout > 0:
             layers.append(Dropout(architecture.dropout))
         width = hidden
-    layers.append(nn.Linear(width, architecture.targets * architecture.classes))
+    layers.append(Linear(width, architecture.targets * architecture.classes))
     return layers
 
 
-def initialize(network: nn.Module, scheme: str) -> None:
-    """Set the weights of `network`'s linear layers in place, from torch's current random state.
+def initialize(network: nn.Module, scheme: str, generator: torch.Generator) -> None:
+    """Set the weights and biases of `network`'s linear layers in place.
 
-    kaiming: He et al. (2015), arXiv 1502.01852; xavier: Glorot and Bengio (2010);
-    orthogonal: Saxe et al. (2014), arXiv 1312.6120. Biases become 0. "default" keeps torch's.
+    default: as torch's linear layers; kaiming: He et al. (2015), arXiv 1502.01852; xavier:
+    Glorot and Bengio (2010); orthogonal: Saxe et al. (2014), arXiv 1312.6120. Biases become 0,
+    but for "default".
     """
-    fill = {
-        "kaiming": lambda weight: nn.init.kaiming_normal_(weight, nonlinearity="relu"),
+    fills: dict[str, Callable[..., Tensor]] = {
+        "default": partial(nn.init.kaiming_uniform_, a=math.sqrt(5)),
+        "kaiming": partial(nn.init.kaiming_normal_, nonlinearity="relu"),
         "xavier": nn.init.xavier_uniform_,
         "orthogonal": nn.init.orthogonal_,
-    }.get(scheme)
+    }
     for layer in network.modules():
-        if fill and isinstance(layer, nn.Linear):
-            fill(layer.weight)
+        if isinstance(layer, nn.Linear):
+            fills[scheme](layer.weight, generator=generator)
             if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+                bound = 1 / math.sqrt(layer.in_features) if scheme == "default" else 0
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
 
 def describe(architecture: Architecture) -> str:

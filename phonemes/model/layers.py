@@ -19,6 +19,17 @@ def pool_sizes(k: int, full_rate: int) -> tuple[int, ...]:
     return tuple(runs)
 
 
+class Linear(nn.Linear):
+    """A linear layer whose weights are not set yet: they are drawn or read into it.
+
+    torch's own draws them where it is made, from the random state of all threads, also where
+    those of a file replace them.
+    """
+
+    def reset_parameters(self) -> None:
+        """Set nothing."""
+
+
 class ContextPooling(nn.Module):
     """Means of neighbouring frames far from the middle of a window; those near it stay.
 
@@ -51,7 +62,7 @@ class ContextPooling(nn.Module):
 
     def folded_into(self, product: nn.Linear) -> nn.Linear:
         """Return the product that does to whole windows what this and `product` do."""
-        joint = nn.Linear(self.frames * self.bands, product.out_features, product.bias is not None)
+        joint = Linear(self.frames * self.bands, product.out_features, product.bias is not None)
         weights = product.weight.view(product.out_features, -1, self.bands)  # (H, S, C)
         joint.weight = nn.Parameter(torch.einsum("hsc,sw->hwc", weights, self.averaging).flatten(1))
         joint.bias = product.bias

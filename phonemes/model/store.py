@@ -36,7 +36,7 @@ class TrainedNetwork(NamedTuple):
 
     def classifier(self, device: torch.device) -> Classifier:
         """Return the network on a device, in evaluation mode."""
-        with device:  # a GPU is fast to draw the weights that are then replaced
+        with device:
             classifier = build(self.architecture)
         classifier.network.load_state_dict(self.state)
         classifier.network.eval()

@@ -5,6 +5,7 @@ the widest window needs, of which narrower ones see a part. Normalized in anothe
 are others; the last few ways stay on the device.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
@@ -48,7 +49,7 @@ class Splits(NamedTuple):
 
 
 class Resident:
-    """A corpus on the device, for windows of up to 2k + 1 frames."""
+    """A corpus on the device, for windows of up to 2k + 1 frames; several threads may share it."""
 
     def __init__(self, corpus: Corpus, device: torch.device, k: int, new_run: NewRun) -> None:
         """Put nothing there yet: the first run of a kind does."""
@@ -56,6 +57,7 @@ class Resident:
         self._choosing = choosing_half(corpus.dev.speakers, corpus.dev.lengths)
         self._splits: OrderedDict[tuple[NormalizeParams, str, torch.dtype], Splits] = OrderedDict()
         self._labels: OrderedDict[int, Tensor] = OrderedDict()
+        self._lock = threading.Lock()  # of both
 
     @property
     def bands(self) -> int:
@@ -80,9 +82,10 @@ class Resident:
         """
         fit = params.fit
         dtype = choose_precision(params.model.precision, self.device)
-        splits = self._splits_of(params.normalize, fit.data.padding, dtype)
+        with self._lock:
+            splits = self._splits_of(params.normalize, fit.data.padding, dtype)
+            labels = self._labels_of(reached_context(fit.model.target_context, fit.augment))
         train, choosing, reporting = (self._narrowed(split, fit.data.k) for split in splits)
-        labels = self._labels_of(reached_context(fit.model.target_context, fit.augment))
         seed = derived(fit.train.seed, "order of frames")
         batches = ResidentBatches(train._replace(labels=labels), seed)
         learnt, classes = self.corpus.train.labels, self.corpus.classes

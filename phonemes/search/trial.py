@@ -1,10 +1,9 @@
 """Train one network of a search, by the train stage's own functions.
 
-Several may be trained at once on a GPU, each by a thread and on a stream of its own. Getting a
-network ready, which seeds torch's random state and records the step, is done by one thread at a
-time. What a recorded step draws, such as dropout, comes from a random state of its own, and its
-matrix products have the workspace of its stream: results are those of trainings one after the
-other.
+Several may be trained at once on a GPU, each by a thread and on a stream of its own. Recording
+the step, for which torch's random state is seeded, is done by one thread at a time. What a
+recorded step draws, such as dropout, comes from a random state of its own, and its matrix
+products have the workspace of its stream: results are those of trainings one after the other.
 """
 
 import threading
@@ -21,12 +20,13 @@ from phonemes.params import Params
 from phonemes.search.outcome import StoppedError, Trained
 from phonemes.search.workers import random_state_of_its_own
 from phonemes.training.loop import epochs
+from phonemes.training.prepare import seed_steps
 from phonemes.training.profile import record
 from phonemes.training.run import Batches, Run
 
 AHEAD = 32  # steps: between once and twice as many are launched and not over
 
-_READY = threading.Lock()
+_RECORDING = threading.Lock()
 
 Ready = Callable[[Params], tuple[Run, DeviceSplit]]
 
@@ -52,8 +52,9 @@ def train(
         InputError: the parameters cannot be trained with.
         DivergedError: the loss is no longer a finite number.
     """
-    with _READY, random_state_of_its_own(device):
-        run, reporting = ready(params)
+    run, reporting = ready(params)
+    with _RECORDING, random_state_of_its_own(device):
+        seed_steps(run)
         record(run)
     run.batches = Stoppable(run.batches, device, stopped)
     try:

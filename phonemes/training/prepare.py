@@ -33,7 +33,7 @@ def prepare(
 ) -> Run:
     """Return a run that is ready to start.
 
-    Torch's global random state is seeded: torch's step draws dropout and distortions from it.
+    Torch's global random state is seeded, see `seed_steps`.
 
     Args:
         train: what the network learns from.
@@ -59,9 +59,16 @@ def prepare(
     own = of_process(how, world)
     batches = make_batches(learnt, params.data, own, *compute, of_train)
     assert train.labels is not None
-    return new_run(
+    run = new_run(
         batches, on_dev, train.labels, classes, compute.dtype, params, group=group, share=share
     )
+    seed_steps(run)
+    return run
+
+
+def seed_steps(run: Run) -> None:
+    """Seed torch's global random state, which steps draw dropout and distortions from."""
+    torch.manual_seed(derived(run.train.seed, "dropout and distortions"))
 
 
 def of_process(train: TrainParams, world: World) -> TrainParams:
@@ -90,6 +97,8 @@ def new_run(
 ) -> Run:
     """Return a run on frames that are on the device already; see `prepare`.
 
+    Nothing is drawn from torch's global random state: `seed_steps` comes before the first step.
+
     Args:
         batches: of this process's share of the training set, with the targets that the network
             and its distortions reach.
@@ -104,10 +113,10 @@ def new_run(
     data, model, _, how = params
     own = of_process(how, group.world)
     device, bands = dev.windows.device, batches.split.bands
-    torch.manual_seed(derived(how.seed, "initialization"))
     network, architecture = build(Architecture.of(model, 2 * data.k + 1, bands, classes))
     require_fit(architecture, dev, classes)
-    initialize(network, model.initialization)
+    generator = torch.Generator().manual_seed(derived(how.seed, "initialization"))
+    initialize(network, model.initialization, generator)
     group.broadcast([*network.state_dict().values()], 0)  # another kind of CPU may draw others
     classifier = Classifier(network.to(device), architecture)
     weights = class_weights(torch.tensor(labels, dtype=torch.int64), classes, how.class_weights)
@@ -121,7 +130,6 @@ def new_run(
     params = params._replace(train=own)
     parted = make_step(classifier, optimizer, batches.split, batch, steps, params, weights, dtype)
     step: Step = parted if group.world.size == 1 else DistributedStep(parted, group)
-    torch.manual_seed(derived(own.seed, "dropout and distortions"))
     return Run(classifier, optimizer, batches, step, dev, own, dtype, buffers, group)
 
 

@@ -42,7 +42,7 @@ def test_the_network_is_the_one_that_people_write():
     ours, _ = training_speed.new_classifier(params, CPU)
     sizes = (2 * training_speed.K + 1) * training_speed.BANDS, (8, 6), training_speed.CLASSES
     plain = training_speed.plain_network(*sizes, params.train.seed)
-    assert [type(layer) for layer in ours] == [type(layer) for layer in plain]
+    assert [type(layer).__name__ for layer in ours] == [type(layer).__name__ for layer in plain]
     assert (params.train.optimizer, params.train.schedule) == ("adam", "constant")
     assert not params.augment.any()
 

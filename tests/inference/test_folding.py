@@ -7,7 +7,7 @@ from torch import nn
 
 from phonemes.inference.folding import folded
 from phonemes.model.architecture import ACTIVATIONS, NORMS
-from phonemes.model.layers import ContextPooling
+from phonemes.model.layers import ContextPooling, Linear
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -37,7 +37,7 @@ def test_products_alone_are_in_the_precision_asked_for_and_the_network_stays_as_
     before = {name: value.clone() for name, value in network.state_dict().items()}
     halved = folded(network, torch.bfloat16)
     kinds = {type(layer): layer.weight.dtype for layer in halved if hasattr(layer, "weight")}
-    assert kinds == {nn.Linear: torch.bfloat16, nn.LayerNorm: torch.float32}
+    assert kinds == {Linear: torch.bfloat16, nn.LayerNorm: torch.float32}
     for name, value in network.state_dict().items():
         assert value.dtype == torch.float32
         assert torch.equal(value, before[name])

@@ -12,7 +12,7 @@ from torch import nn
 import phonemes.inference.classify
 from phonemes.context import DataParams, window_starts
 from phonemes.inference.windows import DeviceSplit, to_device
-from phonemes.model.architecture import Architecture, Classifier, build
+from phonemes.model.architecture import Architecture, Classifier, build, initialize
 from phonemes.storage.layout import HostSplit
 
 CPU = torch.device("cpu")
@@ -40,6 +40,7 @@ def random_classifier(frames, bands=2, classes=4, dropout=0.5, seed=0, **choices
     } | choices  # fmt: skip
     torch.manual_seed(seed)
     classifier = build(Architecture(frames, bands, classes, dropout=dropout, **values))
+    initialize(classifier.network, "default", torch.default_generator)
     for name, value in classifier.network.state_dict().items():
         if "running_mean" in name:
             value.uniform_(-0.5, 0.5)  # so that ReLU passes some values on

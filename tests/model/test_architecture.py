@@ -17,9 +17,9 @@ from phonemes.model.architecture import (
     describe,
     initialize,
 )
-from phonemes.model.layers import ContextPooling, Dropout, MultiTargetHead, Residual
+from phonemes.model.layers import ContextPooling, Dropout, Linear, MultiTargetHead, Residual
 
-FEED_FORWARD = (nn.Linear, nn.BatchNorm1d, nn.LayerNorm, Dropout, *ACTIVATIONS.values())
+FEED_FORWARD = (Linear, nn.BatchNorm1d, nn.LayerNorm, Dropout, *ACTIVATIONS.values())
 COURSE = Architecture(
     frames=71,  # k = 35
     bands=40,
@@ -33,8 +33,10 @@ COURSE = Architecture(
 SMALL = replace(COURSE, frames=3, bands=4, classes=5, hidden=(8, 6), norm="batch")
 
 
-def layers(architecture):
-    return build(architecture).network
+def layers(architecture, initialization="default", seed=0):
+    network = build(architecture).network
+    initialize(network, initialization, torch.Generator().manual_seed(seed))
+    return network
 
 
 def kinds(architecture):
@@ -138,9 +140,7 @@ def test_an_architecture_holds_what_the_parameters_say(tiny):
 
 
 def weights_after(scheme):
-    torch.manual_seed(0)
-    network = layers(replace(SMALL, frames=100, hidden=(300, 200)))
-    initialize(network, scheme)
+    network = layers(replace(SMALL, frames=100, hidden=(300, 200)), scheme)
     return [layer for layer in network if isinstance(layer, nn.Linear)]
 
 
@@ -165,8 +165,7 @@ def test_orthogonal_rows_are_orthonormal():
 
 @pytest.mark.parametrize("scheme", ["kaiming", "xavier", "orthogonal"])
 def test_biases_start_at_0_and_normalization_as_it_was(scheme):
-    network = layers(replace(SMALL, hidden=(8,) * 3, residual=True))
-    initialize(network, scheme)
+    network = layers(replace(SMALL, hidden=(8,) * 3, residual=True), scheme)
     for layer in network.modules():
         if isinstance(layer, nn.Linear):
             assert layer.bias is None or not layer.bias.any()
@@ -174,12 +173,22 @@ def test_biases_start_at_0_and_normalization_as_it_was(scheme):
             assert (layer.weight == 1).all()
 
 
-def test_default_keeps_torchs_weights():
-    network = layers(SMALL)
-    before = [value.clone() for value in network.state_dict().values()]
-    initialize(network, "default")
-    for old, new in zip(before, network.state_dict().values(), strict=True):
-        assert torch.equal(old, new)
+@pytest.mark.parametrize("residual", [False, True])
+def test_default_draws_the_weights_and_biases_that_torchs_layers_would_have(residual):
+    network = layers(replace(SMALL, hidden=(8,) * 5, residual=residual, norm="layer"), seed=7)
+    torch.manual_seed(7)
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            theirs = nn.Linear(layer.in_features, layer.out_features)
+            assert torch.equal(layer.weight, theirs.weight)
+            assert torch.equal(layer.bias, theirs.bias)
+
+
+@pytest.mark.parametrize("scheme", ["default", "kaiming", "xavier", "orthogonal"])
+def test_weights_are_drawn_from_no_global_random_state(scheme):
+    before = torch.get_rng_state()
+    weights_after(scheme)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("scheme", ["default", "kaiming", "xavier", "orthogonal"])

@@ -1,6 +1,7 @@
 """A trial learns what the train stage does with the same values and seed, byte for byte."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,25 @@ def test_only_some_ways_to_normalize_stay_on_the_device(resident):
     for relevance in range(KEPT + 3):
         resident.new_run(changed(load(), normalize={"relevance": float(relevance)}))
     assert len(resident._splits) == KEPT
+
+
+def test_networks_made_ready_side_by_side_are_those_made_one_after_the_other(resident):
+    settings = [
+        changed(load(), train={"seed": seed}, normalize={"relevance": float(seed % 2)})
+        for seed in range(8)
+    ]
+    before = torch.get_rng_state()
+
+    def weights(params):
+        run, _ = resident.new_run(params)
+        return run.classifier.network.state_dict()
+
+    alone = [*map(weights, settings)]
+    with ThreadPoolExecutor(4) as threads:
+        together = [*threads.map(weights, settings)]
+    assert all(map(same, alone, together))
+    assert not same(alone[0], alone[2])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_training_ends_after_the_epoch_that_it_shall_not_go_on_from(resident):

@@ -17,7 +17,7 @@ from triton.runtime import JITFunction, driver
 from phonemes.context import window_starts
 from phonemes.inference.outcomes_triton import score_frames
 from phonemes.inference.windows import to_device
-from phonemes.model.architecture import Architecture, Classifier, build
+from phonemes.model.architecture import Architecture, Classifier, build, initialize
 from phonemes.params import load
 from phonemes.storage.layout import HostSplit
 from phonemes.training.augmentation import reached_context
@@ -68,6 +68,7 @@ def step(params) -> None:
     split = to_device(host, params.data, torch.device("cpu"), torch.bfloat16)
     architecture = Architecture.of(params.model, 2 * params.data.k + 1, BANDS, CLASSES)
     network, architecture = build(architecture)
+    initialize(network, "default", torch.Generator())
     optimizer = Optimizer(network, params.train)
     classifier = Classifier(network, architecture)
     FusedStep(classifier, optimizer, split, BATCH, params.augment, params.train).update(

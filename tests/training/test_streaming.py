@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from phonemes.context import DataParams, window_starts
 from phonemes.errors import InputError
 from phonemes.inference.windows import gather, to_device
-from phonemes.model.architecture import Architecture, build
+from phonemes.model.architecture import Architecture, build, initialize
 from phonemes.storage.frames import FORMS, narrowed
 from phonemes.storage.layout import HostSplit
 from phonemes.training.blocks import Block, HostMemory, LayoutPlan, cut, deal, deal_epoch
@@ -342,6 +342,7 @@ def streamed_run(params):
     assert (batches.turns, batches.blocks) == (2, 4)
     torch.manual_seed(3)
     classifier = build(Architecture.of(params.model, 3, 1, CLASSES))
+    initialize(classifier.network, "default", torch.default_generator)
     optimizer = Optimizer(classifier.network, train)
     buffers = Buffers.of(batches, train.batch_size)
     step = make_step(

@@ -19,7 +19,7 @@ from benchmarks.step_model import BACKWARD_KERNELS, FORWARD_KERNELS, LOSS_KERNEL
 from phonemes.context import window_starts
 from phonemes.inference.device import Compute
 from phonemes.inference.windows import to_device
-from phonemes.model.architecture import Architecture, Classifier, build
+from phonemes.model.architecture import Architecture, Classifier, build, initialize
 from phonemes.storage.layout import HostSplit
 from phonemes.training.fused.gather import Pooling, gather
 from phonemes.training.fused.norm import NormalizedBlock
@@ -87,6 +87,7 @@ def bench(params, seed=0, dtype=torch.bfloat16):
     torch.manual_seed(seed)
     frames = 2 * params.data.k + 1
     network, architecture = build(Architecture.of(params.model, frames, BANDS, CLASSES))
+    initialize(network, "default", torch.default_generator)
     network.to(DEVICE).train()
     with torch.no_grad():  # gammas and betas that are not all alike
         for layer in network.modules():
