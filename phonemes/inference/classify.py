@@ -18,7 +18,7 @@ from phonemes.inference.overlap import average_overlapping
 from phonemes.inference.windows import DeviceSplit, gather
 from phonemes.model.architecture import Architecture, Classifier
 
-ROWS = {"cuda": 2**16}  # frames of a forward pass, by the kind of device
+ROWS = {"cuda": 2**15}  # frames of a forward pass, by the kind of device
 OTHER_ROWS = 2**11
 ROOM = {"cuda": 2**30}  # bytes of the widest layer, for which there are fewer frames
 OTHER_ROOM = 2**28
