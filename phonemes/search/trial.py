@@ -20,9 +20,8 @@ from phonemes.params import Params
 from phonemes.search.outcome import StoppedError, Trained
 from phonemes.search.workers import random_state_of_its_own
 from phonemes.training.loop import epochs
-from phonemes.training.prepare import seed_steps
 from phonemes.training.profile import record
-from phonemes.training.run import Batches, Run
+from phonemes.training.run import Batches, Run, seed_steps
 
 AHEAD = 32  # steps: between once and twice as many are launched and not over
 

@@ -16,7 +16,7 @@ from phonemes.training.distributed_step import DistributedStep
 from phonemes.training.loss import class_weights
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import FitParams, TrainParams
-from phonemes.training.run import Batches, Buffers, Run, Step
+from phonemes.training.run import Batches, Buffers, Run, Step, seed_steps
 from phonemes.training.seeds import derived
 from phonemes.training.shares import Share, process_batch, process_seed, share_of
 from phonemes.training.step import make_step
@@ -64,11 +64,6 @@ def prepare(
     )
     seed_steps(run)
     return run
-
-
-def seed_steps(run: Run) -> None:
-    """Seed torch's global random state, which steps draw dropout and distortions from."""
-    torch.manual_seed(derived(run.train.seed, "dropout and distortions"))
 
 
 def of_process(train: TrainParams, world: World) -> TrainParams:

@@ -20,6 +20,7 @@ from phonemes.model.architecture import Classifier
 from phonemes.model.store import TrainedNetwork
 from phonemes.training.optimizer import Optimizer
 from phonemes.training.params import TrainParams
+from phonemes.training.seeds import derived
 
 
 class Batches(Protocol):
@@ -162,6 +163,11 @@ class Run:
         """Return the network as it was after its best epoch, on the host."""
         state = {name: value.cpu() for name, value in self.best_state.items()}
         return TrainedNetwork(self.classifier.architecture, state)
+
+
+def seed_steps(run: Run) -> None:
+    """Seed torch's global random state, which steps draw dropout and distortions from."""
+    torch.manual_seed(derived(run.train.seed, "dropout and distortions"))
 
 
 def begin(run: Run, epoch: int) -> None:
