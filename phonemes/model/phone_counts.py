@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from phonemes.storage.layout import Labels
 
 DURATION_STATES = 3  # first frame, second, any later one; A of them
+LEAST = 2  # how often three or four phonemes occur before another, or what follows is not counted
+MOST = 2**13  # of such histories of each length, the most frequent
 
 
 class PhoneCounts(NamedTuple):
@@ -20,6 +22,8 @@ class PhoneCounts(NamedTuple):
     single: NDArray[np.int64]  # (P,) phones
     pairs: NDArray[np.int64]  # (M, 3) phoneme, the next, how often; those that occur
     triples: NDArray[np.int64]  # (M, 4) phoneme, the next two, how often; those that occur
+    fours: NDArray[np.int64]  # (M, 5) phoneme, the next three, how often; see `LEAST` and `MOST`
+    fives: NDArray[np.int64]  # (M, 6) phoneme, the next four, how often; see there too
     lived: NDArray[np.int64]  # (A, P) frames in each duration state
     ended: NDArray[np.int64]  # (A, P) of those, after which another phoneme follows
     frames: NDArray[np.int64]  # (P,)
@@ -40,29 +44,67 @@ def count_phones(labels: Labels, lengths: NDArray[np.integer], classes: int) -> 
     first = np.flatnonzero(begins)  # (M,) frame of each phone
     phone = labels[first].astype(np.int64)
     utterance = np.searchsorted(ends, first, "right")
-    two, three = utterance[1:] == utterance[:-1], utterance[2:] == utterance[:-2]
     durations = np.diff(first, append=len(labels))
-    lived, ended = _lives(phone, durations, np.append(two, False), classes)
+    followed = np.append(utterance[1:] == utterance[:-1], False)
+    lived, ended = _lives(phone, durations, followed, classes)
+    pairs, triples, fours, fives = (
+        _sequences(phone, utterance, classes, length) for length in (2, 3, 4, 5)
+    )
     return PhoneCounts(
         np.bincount(phone, minlength=classes),
-        _sequences(classes, phone[:-1][two], phone[1:][two]),
-        _sequences(classes, phone[:-2][three], phone[1:-1][three], phone[2:][three]),
+        pairs,
+        triples,
+        fours,
+        fives,
         lived,
         ended,
         lived.sum(0),
     )
 
 
-def _sequences(classes: int, *phones: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the sequences that occur, in their order, and how often, (M, n + 1).
+def _sequences(
+    phone: NDArray[np.int64], utterance: NDArray[np.integer], classes: int, length: int
+) -> NDArray[np.int64]:
+    """Return the sequences of `length` phonemes, in their order, and how often, (M, length + 1).
 
     Args:
+        phone: (N,) phonemes of the training set.
+        utterance: (N,) that each is in.
         classes: P.
-        phones: the first, second, ... phoneme of each, n of the same size.
+        length: of the sequences. Of long ones, those that begin with a frequent history.
     """
-    shape = (classes,) * len(phones)
-    codes, counts = np.unique(np.ravel_multi_index(phones, shape), return_counts=True)
-    return np.stack([*np.unravel_index(codes, shape), counts], axis=1).astype(np.int64)
+    count = max(len(phone) - length + 1, 0)
+    inside = utterance[length - 1 :] == utterance[:count]
+    parts = [phone[at : at + count][inside] for at in range(length)]
+    history, _ = _numbered(parts[:-1], classes)
+    if length > 3 and len(history):
+        occur = np.bincount(history)
+        frequent = np.argsort(-occur, kind="stable")[:MOST]
+        kept = np.isin(history, frequent[occur[frequent] >= LEAST])
+        parts = [part[kept] for part in parts]
+    number, first = _numbered(parts, classes)
+    counts = np.bincount(number, minlength=len(first))
+    return np.stack([*(part[first] for part in parts), counts], axis=1).astype(np.int64)
+
+
+def _numbered(
+    parts: list[NDArray[np.int64]], classes: int
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Return the sequences that occur by number, in their order.
+
+    Args:
+        parts: the first, second, ... phoneme of each, (M,).
+        classes: P.
+
+    Returns:
+        The number of each, (M,), and where the first one of each number is.
+    """
+    number, first = np.zeros(len(parts[0]), np.int64), np.zeros(0, np.intp)
+    for part in parts:  # one phoneme at a time, so that no number gets too large
+        _, first, number = np.unique(
+            number * classes + part, return_index=True, return_inverse=True
+        )
+    return number, first
 
 
 def _lives(

@@ -25,6 +25,7 @@ from phonemes.schema import build as checked
 from phonemes.storage.layout import MODEL, MOST_PHONEMES, Spelling
 
 BASE, STACKED, PHONES = "base", "stacked", "phones"
+LATER = ("fours", "fives")  # counts of phones that files of version 0.1 lack
 MOST_COUNTED = 2**50  # frames, of which float64 still holds each number
 
 
@@ -223,6 +224,8 @@ def _phones(stored: Stored, classes: int) -> PhoneCounts:
         "single": (classes,),
         "pairs": (None, 3),
         "triples": (None, 4),
+        "fours": (None, 5),
+        "fives": (None, 6),
         "lived": (DURATION_STATES, classes),
         "ended": (DURATION_STATES, classes),
         "frames": (classes,),
@@ -236,6 +239,8 @@ def _counts(
 ) -> NDArray[np.int64]:
     """Return counts of a shape, None for any size: in rows after phonemes, or alone."""
     found = stored.tensors.get(f"{PHONES}.{name}")
+    if found is None and name in LATER:
+        return np.zeros((0, shape[1] or 0), np.int64)
     if found is None or found.ndim != len(shape) or found.dtype != torch.int64:
         raise _MisfitError(f"its counts of phones, {name}, are missing or of another kind")
     values = found.numpy()

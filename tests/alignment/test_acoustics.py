@@ -74,7 +74,7 @@ def test_a_class_is_as_frequent_as_its_phonemes_and_left_as_often_on_average():
     phonemes = ("SIL", "AA0", "AA1", "B")
     model = PhoneModel(
         np.full(4, 0.25),
-        np.zeros((5, 4, 4)),
+        phone_model(4).histories,
         np.array([[0.1, 0.2, 0.4, 0.3]] * 3),
         np.array([0.4, 0.3, 0.1, 0.2]),
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from phonemes.alignment.acoustics import Acoustics, acoustics_of
-from phonemes.decoding.phone_model import PhoneModel
+from phonemes.decoding.phone_model import Histories, PhoneModel
 from phonemes.inventory import ARPABET_STRESS
 
 STRIDE = 0.01
@@ -14,8 +14,9 @@ STRIDE = 0.01
 def phone_model(classes: int, leaving: float = 0.2) -> PhoneModel:
     """Return a model in which all phonemes are as frequent and last as long."""
     same = np.full(classes, 1 / classes)
-    following = np.zeros((classes + 1, classes, classes))  # is not used
-    return PhoneModel(same, following, np.full((3, classes), leaving), same)
+    own, none = np.arange(classes), np.zeros(classes)
+    unused = Histories(own, own, none, own, own, none, none)
+    return PhoneModel(same, unused, np.full((3, classes), leaving), same)
 
 
 def acoustics(phonemes: Sequence[str] = ARPABET_STRESS) -> Acoustics:

@@ -279,8 +279,22 @@ EDITS = {
         lambda t, d: t.update({"phones.single": torch.ones(5)}),
         "its counts of phones, single, are missing or of another kind",
     ),
+    "counts of longer sequences after a phoneme that is none": (
+        lambda t, d: t.update({"phones.fives": torch.tensor([[0, 1, 2, 1, 5, 1]])}),
+        "its counts of phones, fives, are not those of 5 phonemes",
+    ),
     "no network": (lambda t, d: d.update(base=[]), "it holds no network"),
 }
+
+
+def test_a_file_without_counts_of_long_sequences_is_read_as_if_there_were_none(path):
+    save(path)
+    tensors, description = read_tensors(path)
+    del tensors["phones.fours"], tensors["phones.fives"]
+    write_tensors(path, tensors, description)
+    found = load_model(path, CPU).phones
+    assert (found.fours.shape, found.fives.shape) == ((0, 5), (0, 6))
+    assert found.triples.tolist() == PHONES.triples.tolist()
 
 
 @pytest.mark.parametrize("edit", EDITS)
