@@ -14,6 +14,7 @@ from phonemes.storage.layout import Labels
 DURATION_STATES = 3  # first frame, second, any later one; A of them
 LEAST = 2  # how often three or four phonemes occur before another, or what follows is not counted
 MOST = 2**13  # of such histories of each length, the most frequent
+MOST_CODES = 2**62  # that int64 holds
 
 
 class PhoneCounts(NamedTuple):
@@ -76,35 +77,30 @@ def _sequences(
     count = max(len(phone) - length + 1, 0)
     inside = utterance[length - 1 :] == utterance[:count]
     parts = [phone[at : at + count][inside] for at in range(length)]
-    history, _ = _numbered(parts[:-1], classes)
-    if length > 3 and len(history):
-        occur = np.bincount(history)
+    if length > 3:
+        code = _coded(parts[:-1], classes)
+        histories, occur = np.unique(code, return_counts=True)
         frequent = np.argsort(-occur, kind="stable")[:MOST]
-        kept = np.isin(history, frequent[occur[frequent] >= LEAST])
+        kept = np.isin(code, histories[frequent[occur[frequent] >= LEAST]])
         parts = [part[kept] for part in parts]
-    number, first = _numbered(parts, classes)
-    counts = np.bincount(number, minlength=len(first))
+    _, first, counts = np.unique(_coded(parts, classes), return_index=True, return_counts=True)
     return np.stack([*(part[first] for part in parts), counts], axis=1).astype(np.int64)
 
 
-def _numbered(
-    parts: list[NDArray[np.int64]], classes: int
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Return the sequences that occur by number, in their order.
+def _coded(parts: list[NDArray[np.int64]], classes: int) -> NDArray[np.int64]:
+    """Return a number for each sequence, (M,), in their order; alike ones have the same.
 
     Args:
         parts: the first, second, ... phoneme of each, (M,).
         classes: P.
-
-    Returns:
-        The number of each, (M,), and where the first one of each number is.
     """
-    number, first = np.zeros(len(parts[0]), np.int64), np.zeros(0, np.intp)
-    for part in parts:  # one phoneme at a time, so that no number gets too large
-        _, first, number = np.unique(
-            number * classes + part, return_index=True, return_inverse=True
-        )
-    return number, first
+    code, codes = np.zeros(len(parts[0]), np.int64), 1
+    for part in parts:
+        if codes * classes > MOST_CODES:  # as few as there are sequences
+            _, code = np.unique(code, return_inverse=True)
+            codes = len(code)
+        code, codes = code * classes + part, codes * classes
+    return code
 
 
 def _lives(

@@ -107,6 +107,14 @@ def test_what_comes_after_an_utterance_does_not_change_a_byte_of_its_posteriors(
     assert torch.equal(classify(classifier, alone, dtype).predicted, expected.argmax(1))
 
 
+def test_scoring_a_split_draws_nothing_from_the_random_state_that_training_goes_on_with():
+    _, _, split = random_split(np.array([5, 9]), DataParams(4, "zero"))
+    classifier = random_classifier(9, pooling=(1, 2), target_context=1)
+    before = torch.get_rng_state()
+    classify(classifier, split, torch.float32)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("kind", ["cpu", "cuda", "mps"])
 def test_wide_networks_have_fewer_frames_in_a_pass(kind):
     narrow, wide, wider = (
