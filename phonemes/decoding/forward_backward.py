@@ -128,11 +128,11 @@ class Weights(NamedTuple):
     first: Tensor  # (P,) of beginning with a phoneme, at any age
     leaving: Tensor  # (A, P) of leaving a phoneme at an age, above 0
     staying: Tensor  # (A, P) of staying, above 0
-    shorten: Sums  # histories: those that begin with more phonemes, and are left for it
-    lengthen: Sums  # the other way round
-    arrive: Sums  # histories: those that a phoneme turns into it
-    leave: Sums  # the other way round
-    by_phone: Sums  # phonemes: the histories that they end
+    shorten: Sums  # for each history, over the longer ones that end with it, and itself
+    lengthen: Sums  # for each history, over those that it ends with, and itself
+    arrive: Sums  # for each history, over those that the arcs to it come from
+    leave: Sums  # for each history, over those that its own arcs go to
+    by_phone: Sums  # for each phoneme, over the histories that end with it
 
     @classmethod
     def of(cls, phones: PhoneModel, smooth: SmoothParams, device: torch.device) -> "Weights":

@@ -96,7 +96,8 @@ def _histories(counts: PhoneCounts, first: NDArray[np.float64]) -> Histories:
         total, kinds = (np.bincount(source, of, size)[own] for of in (counted, counted > 0))
         share[own] = kinds / (total + kinds)
         probability[own] = share[own, None] * probability[shorter[own]]
-        probability[source, following] += counted / (total + kinds)[np.searchsorted(own, source)]
+        seen = counted / (total + kinds)[np.searchsorted(own, source)]
+        probability[source, following] += seen
         arcs.append((source, following, rows[:, :-1]))
     source, following = (np.concatenate([each[part] for each in arcs]) for part in (0, 1))
     return Histories(

@@ -25,7 +25,7 @@ from phonemes.schema import build as checked
 from phonemes.storage.layout import MODEL, MOST_PHONEMES, Spelling
 
 BASE, STACKED, PHONES = "base", "stacked", "phones"
-LATER = ("fours", "fives")  # counts of phones that files of version 0.1 lack
+LATER = ("fours", "fives")  # counts of phones that older files lack
 MOST_COUNTED = 2**50  # frames, of which float64 still holds each number
 
 
@@ -248,6 +248,7 @@ def _counts(
     if (
         any(size not in (None, given) for size, given in zip(shape, values.shape, strict=True))
         or not ((values >= 0) & (values <= MOST_COUNTED)).all()
+        or (None in shape and (values[:, -1:] == 0).any())
         or (phonemes >= classes).any()
     ):
         raise _MisfitError(f"its counts of phones, {name}, are not those of {classes} phonemes")

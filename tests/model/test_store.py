@@ -271,6 +271,10 @@ EDITS = {
         lambda t, d: t.update({"phones.triples": torch.tensor([[0, 1, 5, 1]])}),
         "its counts of phones, triples, are not those of 5 phonemes",
     ),
+    "sequences that never occurred": (
+        lambda t, d: t.update({"phones.fours": torch.tensor([[0, 1, 2, 1, 0]])}),
+        "its counts of phones, fours, are not those of 5 phonemes",
+    ),
     "counts below 0": (
         lambda t, d: t["phones.lived"].neg_(),
         "its counts of phones, lived, are not those of 5 phonemes",
