@@ -36,7 +36,8 @@ class Histories(NamedTuple):
     """The histories that count, S of them, and the phonemes that came after each.
 
     After a history come the phonemes of its own arcs, and with the probability `share` what comes
-    after the shorter history: that of a phoneme is the sum of both.
+    after the shorter history: that of a phoneme is the sum of both. An arc leads to the longest
+    known history of what its own one holds: after a much shorter one, some memory is lost.
     """
 
     phone: NDArray[np.int64]  # (S,) last phoneme of each; the first P have no other
