@@ -8,10 +8,10 @@ weights, 8,192 a GPU. The machine's rates are measured in the same processes, an
 benchmarks/step_model.py computes from them how long a step has to take, on what is there and on
 more GPUs.
 
-    python -m benchmarks.scaling --gpus 1 2 --accuracy FOLDER RECIPE [--seeds 1 2 3]
+    python -m benchmarks.scaling --gpus 1 2 --accuracy FOLDER RECIPE [--changes "train.lr=1e-3"]
 
-trains a recipe instead, on the corpus of a checkout, and prints the dev accuracy of each number
-of GPUs, and how long it took to .660.
+trains a recipe instead, on the corpus of a checkout and with three seeds, and prints the dev
+accuracy of each number of GPUs, and how long it took to .660.
 """
 
 import argparse
@@ -47,6 +47,7 @@ from benchmarks.step_model import (
 )
 from benchmarks.training_speed import BANDS, CLASSES, fit_params, products_of, random_corpus
 from phonemes.context import window_starts
+from phonemes.distributed.copies import Copies
 from phonemes.distributed.world import SINGLE, Group, World, joined
 from phonemes.inference.device import Compute, choose_compute
 from phonemes.model.architecture import Architecture, build
@@ -68,8 +69,8 @@ OTHER_FRAMES = 4_096
 DEV = 8_192  # frames, of all
 SECONDS = 3.0  # of epochs that are timed, at least
 EPOCHS = 3
-SIZES = [2**power for power in range(12, 28)]  # bytes of an all-reduce
-IN_A_GRAPH = 10  # all-reduces that are recorded and replayed at once
+SIZES = [2**power for power in range(12, 28)]  # bytes that are averaged
+IN_A_GRAPH = 10  # averages that are recorded and replayed at once
 KERNELS = 200  # so many kernels that do next to nothing
 BYTES_BETWEEN = 6, 10, 4  # read and written, of an activation forward and backward, and of a logit
 MORE = (4, 8, 64)  # GPUs that the model is asked about
@@ -265,18 +266,30 @@ def kernel_latency(device: torch.device) -> float:
     return seconds_each(work, KERNELS, device)
 
 
-def all_reduces(group: Group, compute: Compute) -> dict[int, float]:
-    """Return the seconds of an all-reduce of gradients, by bytes."""
+def averaging(average: Callable[[int, torch.Tensor], None], compute: Compute) -> dict[int, float]:
+    """Return the seconds that several processes need to average gradients, by bytes.
+
+    Args:
+        average: a tensor, by its number.
+        compute: of this process.
+    """
     found = {}
-    for size in SIZES if compute.device.type == "cuda" else SIZES[:8]:
+    sizes = SIZES if compute.device.type == "cuda" else SIZES[:8]
+    for number, size in enumerate(sizes):
         tensor = torch.zeros(size // 2, device=compute.device, dtype=torch.bfloat16)
 
-        def work(tensor: torch.Tensor = tensor) -> None:
+        def work(number: int = number, tensor: torch.Tensor = tensor) -> None:
             for _ in range(IN_A_GRAPH):
-                group.average([tensor])
+                average(number, tensor)
 
         found[size] = seconds_each(work, IN_A_GRAPH, compute.device)
     return found
+
+
+def copied(copies: Copies, number: int, tensor: torch.Tensor) -> None:
+    """Average a tensor as a step of one part does."""
+    copies.begin()
+    copies.average(number, tensor)
 
 
 def measured(group: Group, compute: Compute, seconds: float) -> dict[str, Any]:
@@ -302,7 +315,9 @@ def measured(group: Group, compute: Compute, seconds: float) -> dict[str, Any]:
         "copied": copy_rate(compute.device),
     }
     if group.world.size > 1:
-        found["all_reduce"] = all_reduces(group, compute)
+        found["all_reduce"] = averaging(lambda _, tensor: group.average([tensor]), compute)
+        if copies := Copies.between(group):
+            found["copies"] = averaging(partial(copied, copies), compute)
     return found
 
 
@@ -334,7 +349,7 @@ def child(arguments: argparse.Namespace) -> None:
     with joined(world, compute.device) as group:
         if arguments.accuracy:
             folder, recipe = arguments.accuracy
-            params = with_recipe(recipe)
+            params = with_recipe(recipe, changes=arguments.changes)
             runs = [accuracy(Path(folder), params, seed, group) for seed in arguments.seeds]
             found: dict[str, Any] = {"gpus": world.size, "recipe": recipe, "runs": runs}
         else:
@@ -378,25 +393,21 @@ def print_scaling(results: list[dict[str, Any]], smallest: int) -> None:
         f"{one['device']}: products {one['matrix'] / 1e12:.0f} Tflop/s at best, copying "
         f"{one['copied'] / 1e9:,.0f} GB/s, {one['latency'] * 1e6:.1f} us a kernel"
     )
-    reduces = {
-        each["gpus"]: {int(size): seconds for size, seconds in each["all_reduce"].items()}
-        for each in results
-        if "all_reduce" in each
-    }
-    for gpus, times in reduces.items():
-        line = Line.through(times, gpus)
-        print(
-            f"all-reduce on {gpus} GPUs: {line.latency * 1e6:.0f} us + bytes over "
-            f"{line.bandwidth / 1e9:,.0f} GB/s; "
-            + ", ".join(
-                f"{size / 2**20:g} MiB {times[size] * 1e6:.0f} us" for size in [*times][8::3]
-            )
-        )
+    # by NCCL, and as the step does it, by the number of GPUs
+    reduces: dict[int, dict[int, float]] = {}
+    used: dict[int, dict[int, float]] = {}
+    for each in results:
+        for kind_of, name in (("all_reduce", "all-reduce"), ("copies", "copies")):
+            if kind_of in each:
+                times = {int(size): seconds for size, seconds in each[kind_of].items()}
+                print_line(f"{name} on {each['gpus']} GPUs", times, each["gpus"])
+                used[each["gpus"]] = times
+                reduces.setdefault(each["gpus"], times)
     print("\n| network | GPUs | frames/s | x one | step, ms | model, ms | off |")
     print("|---|---|---|---|---|---|---|")
     for case in cases(kind):
         for each in results:
-            print(_row(case, each, one, reduces, smallest))
+            print(_row(case, each, one, used, smallest))
     if not reduces:
         return
     line = Line.through(reduces[max(reduces)], max(reduces))
@@ -407,11 +418,20 @@ def print_scaling(results: list[dict[str, Any]], smallest: int) -> None:
             print(_forecast(case, one, line, gpus, smallest))
 
 
+def print_line(name: str, times: dict[int, float], gpus: int) -> None:
+    """Print how long averaging takes by the bytes, as a line and measured."""
+    line = Line.through(times, gpus)
+    print(
+        f"{name}: {line.latency * 1e6:.0f} us + bytes over {line.bandwidth / 1e9:,.0f} GB/s; "
+        + ", ".join(f"{size / 2**20:g} MiB {times[size] * 1e6:.0f} us" for size in [*times][8::3])
+    )
+
+
 def _row(
     case: Case,
     found: dict[str, Any],
     one: dict[str, Any],
-    reduces: dict[int, dict[int, float]],
+    averages: dict[int, dict[int, float]],
     smallest: int,
 ) -> str:
     """Return a line: measured and predicted."""
@@ -419,7 +439,7 @@ def _row(
     rates, step = rates_of(one, case), case.batch * gpus / rate
     predicted = alone(case.net, case.batch, rates)
     if gpus > 1:
-        predicted = together(case.net, case.batch, rates, interpolated(reduces[gpus]), smallest)
+        predicted = together(case.net, case.batch, rates, interpolated(averages[gpus]), smallest)
     ratio = rate / one["cases"][case.name]["frames_per_second"]
     return (
         f"| {case.name} | {gpus} | {rate:,.0f} | {ratio:.2f} | {step * 1e3:.3f} | "
@@ -457,6 +477,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of epochs, of a network")
     parser.add_argument("--part", type=int, default=0, help="gradients of a part, at least")
     parser.add_argument("--accuracy", nargs=2, metavar=("FOLDER", "RECIPE"))
+    parser.add_argument("--changes", default="", help="of the recipe, as dvc exp run -S has them")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
