@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from phonemes.errors import InputError
+from phonemes.schema import read_yaml
+from phonemes.storage.layout import CORPUS, MODEL
 
+NOT_SCORED = "not scored"  # only some stages ran: scores are of an earlier run
 SPLITS = ("dev", "test")
 OTHER_COMMITS = (
     "those of earlier commits are listed by `dvc exp list --all-commits`, and taken with COMMIT "
@@ -22,7 +26,7 @@ UNKNOWN_LAYOUT = (
 class Run(NamedTuple):
     """A commit or an experiment."""
 
-    state: str  # success, or what DVC says: queued, running, failed
+    state: str  # success, NOT_SCORED, or what DVC says: queued, running, failed
     params: dict[str, Any]  # by their names in full, as "train.lr"
     accuracy: dict[str, float]  # by split; none where there is none
     name: str = ""  # of the branch or experiment
@@ -64,20 +68,41 @@ def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
-def read_runs(shown: list[dict[str, Any]]) -> tuple[list[Run], list[Run]]:
+def read_runs(
+    shown: list[dict[str, Any]], lock_of: Callable[[str], str] | None = None
+) -> tuple[list[Run], list[Run]]:
     """Return the commits and the experiments of what `dvc exp show --json` printed.
+
+    An experiment in which some stages alone ran holds the scores of an earlier run; it has none
+    here.
+
+    Args:
+        shown: by DVC.
+        lock_of: returns the text of dvc.lock in a git revision; None: git does.
 
     Raises:
         InputError: it is not laid out as DVC 3 does it.
     """
     try:
         commits = [row for row in shown if row["rev"] != "workspace"]
-        experiments = [each for row in commits for each in row["experiments"] or []]
-        return [_run(row, None) for row in commits], [
-            _run(each["revs"][0], each["executor"]) for each in experiments
-        ]
+        rows = [each["revs"][0] for row in commits for each in row["experiments"] or []]
+        executors = [each["executor"] for row in commits for each in row["experiments"] or []]
+        models = [_made(row, MODEL) for row in (*commits, *rows)]
+        # that a model was trained on: of the first run that has it
+        corpora = {_made(row, MODEL): _made(row, CORPUS) for row in (*rows[::-1], *commits[::-1])}
+        runs = [_run(row, None) for row in commits]
+        experiments = [*map(_run, rows, executors)]
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{UNKNOWN_LAYOUT} ({type(error).__name__}: {error})") from None
+    for number, (row, run) in enumerate(zip(rows, experiments, strict=True)):
+        # dvc.lock takes a while to read: only where another run has the same model
+        model = _made(row, MODEL)
+        if run.state != "success" or models.count(model) == 1:
+            continue
+        trained_on_it = corpora[model] == _made(row, CORPUS)
+        if not (trained_on_it and _as_recorded((lock_of or lock_in)(row["rev"]), run.params)):
+            experiments[number] = run._replace(state=NOT_SCORED, accuracy={})
+    return runs, experiments
 
 
 def _run(row: dict[str, Any], executor: dict[str, Any] | None) -> Run:
@@ -87,12 +112,61 @@ def _run(row: dict[str, Any], executor: dict[str, Any] | None) -> Run:
         return data.get(kind, {}).get(file, {}).get("data", {})
 
     scores = content("metrics", "metrics/evaluate.json")
-    return Run(
-        (executor or {}).get("state") or ("failed" if row["error"] else "success"),
-        dict(flat(content("params", "params.yaml"))),
-        {split: float(scores[split]["accuracy"]) for split in SPLITS if split in scores},
-        str(row.get("name") or row["rev"][:7]),
-    )
+    accuracy = {split: float(scores[split]["accuracy"]) for split in SPLITS if split in scores}
+    state = (executor or {}).get("state") or ("failed" if row["error"] else "success")
+    if state == "success" and not _of_one_run(data):
+        state, accuracy = NOT_SCORED, {}
+    params = dict(flat(content("params", "params.yaml")))
+    return Run(state, params, accuracy, str(row.get("name") or row["rev"][:7]))
+
+
+def _made(row: dict[str, Any], path: Path) -> str | None:
+    """Return the digest of what a run has at a path, None where there is nothing."""
+    return ((row["data"] or {}).get("outs") or {}).get(path.as_posix(), {}).get("hash")
+
+
+def _of_one_run(data: dict[str, Any]) -> bool:
+    """Return whether every stage read what the stages before it made last."""
+    outs, deps = data.get("outs") or {}, data.get("deps") or {}
+    return all(dep["hash"] == outs[path]["hash"] for path, dep in deps.items() if path in outs)
+
+
+def _as_recorded(lock: str, params: dict[str, Any]) -> bool:
+    """Return whether stages ran with these parameters, by the text of dvc.lock; "": there is none.
+
+    Raises:
+        InputError: dvc.lock is no YAML.
+    """
+    stages = (read_yaml(lock, "dvc.lock") or {}).get("stages") or {}
+    used = [
+        each
+        for stage in stages.values()
+        for each in flat(stage.get("params", {}).get("params.yaml", {}))
+    ]
+    return all(params.get(name) == value for name, value in used)
+
+
+def lock_in(revision: str) -> str:
+    """Return the text of dvc.lock in a git revision, "" where it has none."""
+    try:
+        return git("show", f"{revision}:./dvc.lock")
+    except InputError:
+        return ""
+
+
+def git(*arguments: str) -> str:
+    """Return what git prints.
+
+    Raises:
+        InputError: it fails.
+    """
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError("there is no git here; install it") from None
+    if done.returncode:
+        raise InputError(f"`git {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def as_text(value: Any) -> str:

@@ -9,7 +9,6 @@ parameters that a stage depends on, or else the first stage whose outputs have o
 
 import csv
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import fill
@@ -17,10 +16,10 @@ from typing import Any, NamedTuple
 
 import click
 
-from phonemes.commands.experiments import SPLITS, flat
+from phonemes.commands.experiments import SPLITS, flat, git
 from phonemes.errors import InputError
 from phonemes.schema import read_yaml
-from phonemes.storage.layout import MODEL, SCORES, TABLES
+from phonemes.storage.layout import CORPUS, MODEL, SCORES, TABLES
 
 LOCK = Path("dvc.lock")
 BASE = "HEAD"
@@ -116,6 +115,19 @@ def scores_line(here: State, base: State) -> str:
     )
 
 
+def outdated(here: State, base: State) -> bool:
+    """Return whether a stage read something else than the stages before it made last."""
+    made, before = _outputs(here), _outputs(base)
+    model, corpus = MODEL.as_posix(), CORPUS.as_posix()
+    if made.get(model) == before.get(model) and made.get(corpus) != before.get(corpus):
+        return True  # no other corpus makes the same model
+    return any(
+        dep["path"] in made and dep.get("md5") != made[dep["path"]]
+        for stage in here.stages.values()
+        for dep in stage.get("deps", [])
+    )
+
+
 def changes(here: State, base: State) -> list[str]:
     """Return the files and parameters that stages depend on and that are not the commit's."""
     made = {*_outputs(here), *_outputs(base)}
@@ -155,6 +167,8 @@ def summary_lines(
         f"model:  {model_line(here, base)}",
         f"scores: {scores_line(here, base)}",
     ]
+    if outdated(here, base):
+        lines.append("old:    scores of an earlier run; `dvc repro` makes those of what is here")
     different = changes(here, base)
     if base.stages and (why := reason(here, base, different)):
         lines.append(f"why:    {why}")
@@ -172,21 +186,6 @@ def summary_lines(
     else:
         lines.append("git:    nothing to commit in dvc.lock and metrics")
     return lines
-
-
-def git(*arguments: str) -> str:
-    """Return what git prints.
-
-    Raises:
-        InputError: it fails.
-    """
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError("there is no git here; install it") from None
-    if done.returncode:
-        raise InputError(f"`git {' '.join(arguments)}` failed: {done.stderr.strip()}")
-    return done.stdout
 
 
 def committed(path: Path) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from phonemes.commands.compare import changes, compared, report
-from phonemes.commands.experiments import Run
+from phonemes.commands.experiments import Run, read_runs
 from phonemes.errors import InputError
 
 COMMIT = Run(
@@ -101,3 +101,57 @@ def test_what_dvc_shows_is_named_by_branch_and_experiment():
         "proud-fish        0.9000  data.k=3",
         "0123456           0.8000  the commit",
     ]
+
+
+def shown(name, params, dev, model="a", context=("c", "c"), corpus="f"):
+    """Return what DVC shows of a run; `context` is its digest when made, and when it was read."""
+    made, read = context
+    row = {
+        "rev": f"rev-of-{name}", "name": name, "error": None, "experiments": None,
+        "data": {
+            "params": {"params.yaml": {"data": params}},
+            "metrics": {"metrics/evaluate.json": {"data": {"dev": {"accuracy": dev}}}},
+            "deps": {"data/context": {"hash": read}, "phonemes/model": {"hash": "code"}},
+            "outs": {
+                "data/corpus": {"hash": corpus}, "data/context": {"hash": made},
+                "models/model.safetensors": {"hash": model},
+            },
+        },
+    }  # fmt: skip
+    return {"revs": [row], "executor": None, "name": name} if name != "main" else row
+
+
+def lock(**train):
+    lines = [f"        {name}: {value}" for name, value in train.items()]
+    return "\n".join(["stages:", "  train:", "    params:", "      params.yaml:", *lines])
+
+
+def states(*experiments, locks=None):
+    """Return the states of experiments of a commit with `train.lr` 0.1."""
+    commit = shown("main", {"train": {"lr": 0.1}}, 0.8) | {"experiments": [*experiments]}
+    _, runs = read_runs([commit], lambda revision: (locks or {}).get(revision, ""))
+    return [(run.state, run.accuracy) for run in runs]
+
+
+def test_an_experiment_that_only_packed_other_data_does_not_show_the_scores_of_the_commit():
+    same = {"train": {"lr": 0.1}}
+    assert states(shown("normalized too", same, 0.8, context=("new", "c"))) == [("not scored", {})]
+    assert states(shown("packed alone", same, 0.8, corpus="new")) == [("not scored", {})]
+    trained = shown("trained", same, 0.7, corpus="new", model="new")
+    assert states(trained) == [("success", {"dev": 0.7})]
+    assert compared(COMMIT, [experiment("packed", state="not scored", data__k=3)]).endswith(
+        "packed                 -  not scored: data.k=3"
+    )
+
+
+def test_an_experiment_whose_parameters_no_stage_used_does_not_show_the_scores_of_the_commit():
+    changed = {"train": {"lr": 0.2}}
+    locks = {"rev-of-a": lock(**{"train.lr": 0.1}), "rev-of-b": lock(**{"train.lr": 0.2})}
+    found = states(shown("a", changed, 0.8), shown("b", changed, 0.8), locks=locks)
+    assert found == [("not scored", {}), ("success", {"dev": 0.8})]
+
+
+def test_an_experiment_with_a_model_of_its_own_is_shown_without_a_look_at_its_lock():
+    other = {"rev-of-a": lock(**{"train.lr": 0.1})}
+    found = states(shown("a", {"train": {"lr": 0.2}}, 0.7, model="b"), locks=other)
+    assert found == [("success", {"dev": 0.7})]

@@ -98,6 +98,19 @@ def test_the_first_stage_that_rounds_differently_is_named():
     assert "from stage corpus on" in reason(here, state())
 
 
+OLD = "old:    scores of an earlier run; `dvc repro` makes those of what is here"
+
+
+def test_scores_of_an_earlier_run_are_called_so():
+    evaluate = "  evaluate:\n    deps:\n    - {path: models/model.safetensors, md5: m1}\n"
+    whole = state(LOCK + evaluate)
+    assert OLD not in summary_lines(whole, whole, INTERVALS, [])
+    trained_alone = state(changed(("md5: m1", "md5: m2")) + evaluate)
+    assert OLD in summary_lines(trained_alone, whole, INTERVALS, [])
+    packed_alone = state(changed(("data/corpus, md5: f1", "data/corpus, md5: f2")) + evaluate)
+    assert OLD in summary_lines(packed_alone, whole, INTERVALS, [])
+
+
 @pytest.mark.parametrize(
     ("pair", "named"),
     [
