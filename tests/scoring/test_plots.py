@@ -282,6 +282,26 @@ def test_the_offline_page_loads_nothing():
     assert not any(load in page for load in ("@import", "cdn.", "//# sourceMappingURL="))
 
 
+# Returns the texts that the page's own Vega draws of a specification.
+TEXTS = """(async (spec) => {
+  const svg = await new vega.View(vega.parse(vegaLite.compile(spec).spec)).toSVG();
+  return [...svg.matchAll(/<text[^>]*>([^<]+)</g)].map((found) => found[1]);
+})"""
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not program(), reason="needs Chromium")
+def test_the_axis_of_a_single_epoch_has_its_value_and_not_a_whole_number():
+    columns = "epoch train_loss dev_loss train_accuracy dev_accuracy lr".split()
+    history = [dict.fromkeys(columns, "1") | {"lr": "0.0015"}]
+    spec = filled("curves", history, "epoch", "lr")
+    with launched() as browser:
+        page = browser.open(TEMPLATES / "offline.html")
+        texts = page.evaluate(f"{TEXTS}({json.dumps(spec)})")
+    assert "0.0015" in texts
+    assert "0" not in texts
+
+
 @pytest.mark.heavy
 @pytest.mark.skipif(not program(), reason="needs Chromium")
 def test_a_plot_without_data_says_how_to_make_them(tmp_path):
