@@ -52,7 +52,7 @@ class Copies:
             return None
         try:
             found = cls(group.world.rank)
-        except (ImportError, AttributeError, RuntimeError):  # the module is torch's own affair
+        except (ImportError, AttributeError, TypeError, RuntimeError):  # torch may change it
             found = None
         return found if _both(group, found is not None) else None
 

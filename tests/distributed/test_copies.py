@@ -40,7 +40,7 @@ def test_where_one_gpu_does_not_reach_the_other_neither_copies(monkeypatch, reac
     assert Copies.between(group) is None
 
 
-@pytest.mark.parametrize("error", [ImportError, AttributeError, RuntimeError])
+@pytest.mark.parametrize("error", [ImportError, AttributeError, TypeError, RuntimeError])
 def test_without_symmetric_memory_neither_copies(monkeypatch, error):
     def fails(self, rank):
         raise error("no way")
