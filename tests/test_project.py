@@ -34,6 +34,33 @@ def steps(path):
     return [step for job in jobs.values() for step in job["steps"]]
 
 
+def named_places():
+    """Yield each name that CONTRIBUTING.md places in a file of Python, with that file."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    text = text[text.index("## Which files a change touches") :]
+    for files, what in re.findall(r"^\| (`.*?`) \| (.*?) \|$", text, re.MULTILINE):
+        modules = [file for file in re.findall(r"`([^`]+)`", files) if file.endswith(".py")]
+        if len(modules) == 1:
+            yield from ((name, modules[0]) for name in re.findall(r"`(\w+)`", what))
+    yield from re.findall(r"`(\w+)`\s(?:of|in)\s`(\w[\w/]*/\w+\.py)`", text)
+
+
+def test_contributing_names_the_file_that_has_what_is_to_be_changed():
+    places = [*named_places()]
+    assert ("activate", "phonemes/training/fused/activation.py") in places
+    assert ("COMMANDS", "phonemes/commands/main.py") in places
+    missing = [
+        (name, file)
+        for name, file in places
+        if not re.search(
+            rf"^\s*(?:def|class) {name}\b|^\s*{name}\b[^=\n(]*[:=]",
+            (ROOT / file).read_text("utf-8"),
+            re.MULTILINE,
+        )
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_the_actions_of_a_workflow_are_pinned_to_a_commit(path):
     used = [step["uses"] for step in steps(path) if "uses" in step]
