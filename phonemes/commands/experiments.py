@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,7 +114,11 @@ def _run(row: dict[str, Any], executor: dict[str, Any] | None) -> Run:
     scores = content("metrics", "metrics/evaluate.json")
     accuracy = {split: float(scores[split]["accuracy"]) for split in SPLITS if split in scores}
     state = (executor or {}).get("state") or ("failed" if row["error"] else "success")
-    if state == "success" and not _of_one_run(data):
+    read, made = (
+        {path: each["hash"] for path, each in (data.get(kind) or {}).items()}
+        for kind in ("deps", "outs")
+    )
+    if state == "success" and not of_one_run(read.items(), made):
         state, accuracy = NOT_SCORED, {}
     params = dict(flat(content("params", "params.yaml")))
     return Run(state, params, accuracy, str(row.get("name") or row["rev"][:7]))
@@ -125,10 +129,14 @@ def _made(row: dict[str, Any], path: Path) -> str | None:
     return ((row["data"] or {}).get("outs") or {}).get(path.as_posix(), {}).get("hash")
 
 
-def _of_one_run(data: dict[str, Any]) -> bool:
-    """Return whether every stage read what the stages before it made last."""
-    outs, deps = data.get("outs") or {}, data.get("deps") or {}
-    return all(dep["hash"] == outs[path]["hash"] for path, dep in deps.items() if path in outs)
+def of_one_run(read: Iterable[tuple[str, str | None]], made: Mapping[str, str | None]) -> bool:
+    """Return whether every stage read what the stages before it made last.
+
+    Args:
+        read: paths that stages read, with the digest that each had then.
+        made: digests of what is there, by path.
+    """
+    return all(digest == made[path] for path, digest in read if path in made)
 
 
 def _as_recorded(lock: str, params: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from phonemes.commands.experiments import SPLITS, flat, git
+from phonemes.commands.experiments import SPLITS, flat, git, of_one_run
 from phonemes.errors import InputError
 from phonemes.schema import read_yaml
 from phonemes.storage.layout import CORPUS, MODEL, SCORES, TABLES
@@ -116,16 +116,13 @@ def scores_line(here: State, base: State) -> str:
 
 
 def outdated(here: State, base: State) -> bool:
-    """Return whether a stage read something else than the stages before it made last."""
+    """Return whether scores are of an earlier run than what some stages made since."""
     made, before = _outputs(here), _outputs(base)
     model, corpus = MODEL.as_posix(), CORPUS.as_posix()
     if made.get(model) == before.get(model) and made.get(corpus) != before.get(corpus):
         return True  # no other corpus makes the same model
-    return any(
-        dep["path"] in made and dep.get("md5") != made[dep["path"]]
-        for stage in here.stages.values()
-        for dep in stage.get("deps", [])
-    )
+    deps = [dep for stage in here.stages.values() for dep in stage.get("deps", [])]
+    return not of_one_run(((dep["path"], dep.get("md5")) for dep in deps), made)
 
 
 def changes(here: State, base: State) -> list[str]:
